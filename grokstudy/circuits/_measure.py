@@ -1,0 +1,54 @@
+"""Every measure of one network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from grokstudy.circuits._keys import RULES
+from grokstudy.circuits._values import undefined
+from grokstudy.spec import plugins
+from grokstudy.spec.errors import unknown
+from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.rows import MeasureValue
+
+
+def measure_network(subject: Subject, only: Collection[str] | None = None, rule: str = "neuron") -> list[MeasureValue]:
+    """Values of all measures, plug-ins in name order; one not defined for such trials gives one NULL with the reason.
+
+    Args:
+        subject: the network; its `key_freqs` were found by `rule`.
+        only: names of measure plug-ins; None for all.
+        rule: key-frequency rule, stored in the protocol of measures that depend on keys.
+
+    Raises:
+        BadInput: a name in `only` or a rule that does not exist.
+    """
+    return [value for measure in measures(only, rule) for value in _values(measure, subject)]
+
+
+def measures(only: Collection[str] | None = None, rule: str = "neuron") -> list[tuple[str, Measure]]:
+    """Measure plug-ins by name, set to the key-frequency rule. Arguments and errors as `measure_network`."""
+    if rule not in RULES:
+        raise unknown("key_freq_rule", rule, RULES)
+    names = plugins.names("circuits")
+    for name in only or ():
+        if name not in names:
+            raise unknown("only", name, names, "See `grokstudy list circuits`.")
+    return [(name, _load(name, rule)) for name in names if only is None or name in only]
+
+
+def _load(name: str, rule: str) -> Measure:
+    kind = plugins.load("circuits", name)
+    assert issubclass(kind, Measure)
+    takes_rule = any(field.name == "rule" for field in dataclasses.fields(kind))
+    settings: dict[str, Any] = {"rule": rule} if takes_rule else {}
+    return kind(**settings)
+
+
+def _values(named: tuple[str, Measure], subject: Subject) -> list[MeasureValue]:
+    name, measure = named
+    if reason := measure.applies(subject.spec):
+        return [undefined(name, reason, protocol="", version=measure.version)]
+    return measure.measure(subject)

@@ -1,0 +1,78 @@
+"""What travels to a worker and what comes back: plain data, small, picklable."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from grokstudy.spec.settings import CheckpointSettings, EngineSettings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LaneRef:
+    """Where the state of one trial is stored: a lane of a pack's snapshot."""
+
+    pack_id: str
+    lane: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PackJob:
+    """One pack to step: everything a worker needs, wherever it runs."""
+
+    study: str
+    storage: str
+    """Absolute path or address of the storage root."""
+    trials: tuple[tuple[str, Mapping[str, Any]], ...]
+    """trial_id and plain config of every member."""
+    budget: int
+    start_step: int
+    lanes: tuple[LaneRef, ...]
+    """Where to go on from, one per trial; empty at step 0."""
+    engine: EngineSettings
+    checkpoint: CheckpointSettings
+    snapshot_seconds: float
+    plugin_files: tuple[str, ...] = ()
+
+    @property
+    def pack_id(self) -> str:
+        """Hash of what it will do, so that a pack which is planned again finds its own snapshot."""
+        text = "/".join([str(self.budget), str(self.start_step), *(trial_id for trial_id, _ in self.trials)])
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Counters of a running pack; never curves."""
+
+    pack_id: str
+    members: int
+    """Trials still being stepped."""
+    step: int
+    updates: int
+    """Updates made by all members together since the pack started here."""
+    outcomes: Mapping[str, int]
+    """Finished trials by outcome, and `failed`."""
+
+
+class PackSource(Protocol):
+    """Hands out packs and hears of them. The study's side of every executor."""
+
+    def next(self) -> PackJob | None:
+        """The next pack to start, or None if there is none now."""
+
+    def progress(self, progress: Progress) -> None:
+        """Counters of a running pack."""
+
+    def finished(self, job: PackJob, error: str | None) -> None:
+        """A pack ended; `error` if its worker died more often than it may."""
+
+    @property
+    def exhausted(self) -> bool:
+        """True when no further pack will come."""
+
+    @property
+    def stopping(self) -> bool:
+        """True when running packs shall take a snapshot and end."""

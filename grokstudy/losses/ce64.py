@@ -1,0 +1,37 @@
+"""Cross entropy in float64."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float, Int
+
+from grokstudy.spec.interfaces import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CrossEntropy64(Loss):
+    """-log softmax over all outputs, in nats, computed in float64 whatever the weights' precision.
+
+    In float32 log softmax has a floor of about 1e-7 and its gradient vanishes early (softmax collapse), which stops
+    late generalisation by itself.
+    Source: Nanda et al. 2023, appendix A; Prieto et al. 2025 (arXiv 2501.04697), section 3.
+    """
+
+    def per_row(
+        self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
+    ) -> Float[Tensor, " *batch"]:
+        wide = logits.double()
+        return wide.logsumexp(-1) - wide.gather(-1, labels[..., None]).squeeze(-1)
+
+    def logit_gradient(
+        self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
+    ) -> Float[Tensor, "*batch outputs"]:
+        import torch
+
+        grad = torch.softmax(logits.double(), -1)
+        return grad.scatter_add(-1, labels[..., None], -torch.ones_like(grad[..., :1])).to(logits.dtype)

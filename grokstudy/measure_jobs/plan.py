@@ -1,0 +1,129 @@
+"""Which measures are missing: asking again for what is there costs a query and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeAlias
+
+import duckdb
+import numpy as np
+
+from grokstudy.circuits._measure import measures
+from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
+from grokstudy.spec import plugins
+from grokstudy.spec.interfaces import Measure
+from grokstudy.spec.outcome import TAU
+from grokstudy.spec.rows import CheckpointRow
+from grokstudy.store.checkpoints import checkpoints
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.trial_configs import trial_configs
+
+TRIALS_PER_JOB = 16
+
+
+def missing_jobs(
+    folder: StudyFolder,
+    connection: duckdb.DuckDBPyConnection,
+    names: Collection[str],
+    rule: str,
+    which: str,
+) -> list[MeasureJob]:
+    """Jobs for every (trial, checkpoint) that lacks one of the measures in its current version.
+
+    Args:
+        names: measure plug-ins.
+        rule: key-frequency rule.
+        which: "all" checkpoints, or "final": the start, the last generalised one and the end.
+    """
+    chosen = measures(names, rule)
+    configs = trial_configs(connection)
+    stored = defaultdict(list)
+    for row in checkpoints(folder):
+        if row.trial_id in configs:
+            stored[row.trial_id].append(row)
+    present = _present(connection)
+    generalised = _last_generalised(connection, stored)
+    trials: dict[tuple[str, ...], list[TrialToMeasure]] = defaultdict(list)
+    for identity, rows in stored.items():
+        keys_from = generalised.get(identity)
+        wanted = rows if which == "all" else _ends(rows, keys_from)
+        lacking = [row for row in wanted if not _complete(present, row, chosen, rule)]
+        if lacking:
+            missing = tuple(name for name, _ in chosen)
+            trials[missing].append(
+                TrialToMeasure(
+                    trial_id=identity, config=configs[identity], checkpoints=tuple(lacking), keys_from=keys_from
+                )
+            )
+    return [
+        MeasureJob(
+            study=folder.name,
+            storage=folder.storage.uri,
+            trials=tuple(group[start : start + TRIALS_PER_JOB]),
+            measures=missing,
+            rule=rule,
+            plugin_files=tuple(plugins.files()),
+        )
+        for missing, group in trials.items()
+        for start in range(0, len(group), TRIALS_PER_JOB)
+    ]
+
+
+def _ends(rows: Sequence[CheckpointRow], keys_from: CheckpointRow | None) -> list[CheckpointRow]:
+    """Start (the untrained network, the control of every measure), last generalised, end."""
+    ordered = sorted(rows, key=lambda row: row.step)
+    chosen = {row.step: row for row in (ordered[0], ordered[-1], *([keys_from] if keys_from else []))}
+    return [chosen[step] for step in sorted(chosen)]
+
+
+Stored: TypeAlias = set[tuple[str, int, str]]
+"""(measure, version, protocol) of the values of one checkpoint."""
+
+
+def _present(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], Stored]:
+    """What is stored, by (trial, step)."""
+    present: dict[tuple[str, int], Stored] = defaultdict(set)
+    rows = connection.execute("SELECT trial_id, step, measure, version, protocol FROM measures_long").fetchall()
+    for trial, step, measure, version, protocol in rows:
+        present[trial, step].add((measure, version, protocol))
+    return present
+
+
+def _complete(
+    present: Mapping[tuple[str, int], Stored], checkpoint: CheckpointRow, chosen: Sequence[tuple[str, Measure]], rule: str
+) -> bool:
+    here = present.get((checkpoint.trial_id, checkpoint.step), set())
+    return all(_measured(here, name, measure, rule) for name, measure in chosen)
+
+
+def _measured(here: Stored, name: str, measure: Measure, rule: str) -> bool:
+    """Whether the plug-in's current version left its values here, under this rule if it depends on one."""
+    depends = hasattr(measure, "rule")
+    for wanted in measure.names:
+        hits = [protocol for found, version, protocol in here if found == wanted and version == measure.version]
+        if not any(not depends or f"keys={rule}" in protocol for protocol in hits):
+            return any(found == name and version == measure.version for found, version, _ in here)  # does not apply
+    return True
+
+
+def _last_generalised(
+    connection: duckdb.DuckDBPyConnection, stored: Mapping[str, Sequence[CheckpointRow]]
+) -> dict[str, CheckpointRow]:
+    """Per trial, its last checkpoint at or after t_gen whose latest evaluation had test accuracy >= tau."""
+    found = {}
+    rows = connection.execute(
+        "SELECT c.trial_id, t.t_gen, c.step, c.test_acc FROM curves c JOIN trials t USING (trial_id) "
+        "WHERE t.t_gen IS NOT NULL AND c.step >= t.t_gen ORDER BY c.trial_id, c.step"
+    ).fetchnumpy()
+    ids, starts = np.unique(np.asarray(rows["trial_id"], dtype=str), return_index=True)
+    bounds = np.append(starts, len(rows["trial_id"]))
+    for identity, start, end in zip(ids.tolist(), bounds[:-1], bounds[1:], strict=True):
+        steps, acc = np.asarray(rows["step"][start:end]), np.ma.filled(rows["test_acc"][start:end], np.nan)
+        after = [row for row in stored.get(identity, ()) if row.step >= int(rows["t_gen"][start])]
+        for row in sorted(after, key=lambda row: -row.step):
+            latest = int(np.searchsorted(steps, row.step, side="right")) - 1
+            if acc[latest] >= TAU:
+                found[identity] = row
+                break
+    return found

@@ -1,0 +1,61 @@
+"""Measuring: a pure reading of checkpoints, in this process or as a Ray task."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from grokstudy.circuits._keys import keys_of
+from grokstudy.circuits._measure import measure_network
+from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
+from grokstudy.spec import plugins
+from grokstudy.spec.decode import decode_trial
+from grokstudy.spec.interfaces import Subject, TaskData
+from grokstudy.spec.rows import CheckpointRow, MeasureRow
+from grokstudy.spec.trial import TrialSpec
+from grokstudy.store.checkpoints import load_lane
+from grokstudy.store.folder import StudyFolder
+
+NEVER_GENERALISED = "never_generalised"
+
+
+def measure(job: MeasureJob) -> list[MeasureRow]:
+    """All rows of one job. Key frequencies of a trial come from its last generalised checkpoint (a first pass)."""
+    torch.set_num_threads(1)
+    for path in job.plugin_files:
+        plugins.add_file(Path(path))
+    folder = StudyFolder.open(job.storage, job.study)
+    return [row for trial in job.trials for row in _trial(folder, trial, job)]
+
+
+def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob) -> list[MeasureRow]:
+    spec = decode_trial(trial.config)
+    data = spec.task.data(spec.seeds)
+    keys, reason = _keys(folder, trial, spec, data, job.rule)
+    rows = []
+    for checkpoint in trial.checkpoints:
+        subject = Subject(
+            spec=spec, data=data, params=_params(folder, checkpoint), key_freqs=keys, keys_reason=reason
+        )
+        written = datetime.now(UTC).isoformat()
+        rows += [
+            MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)
+            for value in measure_network(subject, only=job.measures, rule=job.rule)
+        ]
+    return rows
+
+
+def _keys(
+    folder: StudyFolder, trial: TrialToMeasure, spec: TrialSpec, data: TaskData, rule: str
+) -> tuple[tuple[int, ...] | None, str | None]:
+    if trial.keys_from is None:
+        return None, NEVER_GENERALISED
+    subject = Subject(spec=spec, data=data, params=_params(folder, trial.keys_from), key_freqs=None)
+    return keys_of(subject, rule)
+
+
+def _params(folder: StudyFolder, checkpoint: CheckpointRow) -> dict[str, Tensor]:
+    return {name: tensor.double() for name, tensor in load_lane(folder, checkpoint).items()}

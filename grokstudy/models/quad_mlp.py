@@ -1,0 +1,91 @@
+"""Quadratic MLP on two one-hot inputs: the smallest network that groks modular arithmetic."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float, Int
+
+from grokstudy.spec.draws import generator
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.fields import setting
+from grokstudy.spec.interfaces import Loss, Model, ReadMatrices, Shape
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QuadMLP(Model):
+    """logits = W (U e_a + V e_b)^2: one hidden layer, square activation, no biases.
+
+    Weights start normal with standard deviation 0.5 / (2 width)^(1/3).
+    Source: Gromov 2023 (arXiv 2301.02679); Doshi et al. 2023 (arXiv 2310.13061), section 2.
+    """
+
+    width: int = setting(128, help="hidden neurons")
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise BadInput(f"model.width: got {self.width}, must be >= 1.")
+
+    def check(self, shape: Shape) -> None:
+        if shape.positions != 2 or shape.vocab == 0:
+            raise BadInput(f"model: quad_mlp reads two tokens; this task has {shape.positions} inputs. Use transformer.")
+
+    def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
+        import torch
+
+        std = 0.5 / (2 * self.width) ** (1 / 3)
+        shapes = {"U": (shape.vocab, self.width), "V": (shape.vocab, self.width), "W": (self.width, shape.classes)}
+        return {
+            name: torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size)) for name, size in shapes.items()
+        }
+
+    def apply(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows outputs"]:
+        pre = self._pre(params, inputs)
+        return (pre * pre) @ params["W"]
+
+    def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
+        pre = self._pre(params, inputs)
+        return {"pre": pre, "neurons": pre * pre, "logits": (pre * pre) @ params["W"]}
+
+    def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
+        import torch
+
+        return ReadMatrices(W_E=torch.cat([params["U"].T, params["V"].T]), W_L=params["W"].T)
+
+    def last_layer(self) -> str:
+        return "W"
+
+    def prepare(self, inputs: Int[Tensor, "members rows 2"], shape: Shape, dtype: torch.dtype) -> Tensor:
+        """One-hot rows [members, rows, 2 vocab]: a matrix product beats gathering and scattering at these sizes."""
+        import torch
+
+        one_hot = torch.nn.functional.one_hot(inputs, shape.vocab).flatten(2)
+        return one_hot.to(dtype)
+
+    def pack_gradients(
+        self,
+        params: Mapping[str, Tensor],
+        prepared: Float[Tensor, "members rows inputs"],
+        labels: Int[Tensor, "members rows"],
+        weights: Float[Tensor, "members rows"],
+        loss: Loss,
+    ) -> dict[str, Tensor]:
+        import torch
+
+        pre = torch.bmm(prepared, torch.cat([params["U"], params["V"]], 1))
+        neurons = pre * pre
+        d_logits = loss.logit_gradient(torch.bmm(neurons, params["W"]), labels) * weights[..., None]
+        d_pre = torch.bmm(d_logits, params["W"].transpose(1, 2)).mul_(pre).mul_(2)
+        d_U, d_V = torch.bmm(prepared.transpose(1, 2), d_pre).chunk(2, 1)
+        return {"U": d_U, "V": d_V, "W": torch.bmm(neurons.transpose(1, 2), d_logits)}
+
+    def _pre(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows width"]:
+        from torch.nn.functional import embedding
+
+        return embedding(inputs[:, 0], params["U"]) + embedding(inputs[:, 1], params["V"])

@@ -1,0 +1,235 @@
+"""One object from which both plotting backends draw: positions, edges, ticks, matrices, dots and words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from grokstudy.phase.axis import is_log
+from grokstudy.phase.dots import Dot, cell_dots
+from grokstudy.phase.palette import SHARE_SCALE, TIME_SCALE
+from grokstudy.phase.query import SHARES
+from grokstudy.spec.errors import BadInput
+
+MOST_PANELS = 12
+_MOST_TICKS = 11
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Scale:
+    """An axis as drawn: cell i lies between edges[i] and edges[i + 1], in data units (of a log axis where `log`)."""
+
+    label: str
+    log: bool
+    centres: Float[np.ndarray, " cells"]
+    edges: Float[np.ndarray, " edges"]
+    names: tuple[str, ...]
+    """Text of every cell's value."""
+    ticks: tuple[int, ...]
+    """Cells that have a tick."""
+    zero_slot: bool = False
+    """Cell 0 is the value 0 of a log axis, in a slot of its own; its position is not its value."""
+    true_positions: bool = False
+    """The axis is binned: dots lie at their trials' own values."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Panel:
+    """One facet. Matrices are [y, x]; a diagram without y has one row."""
+
+    title: str
+    value: Float[np.ndarray, "y x"]
+    low: Float[np.ndarray, "y x"]
+    high: Float[np.ndarray, "y x"]
+    counts: Int[np.ndarray, "y x"]
+    undetermined: Int[np.ndarray, "y x"]
+    hatched: Bool[np.ndarray, "y x"]
+    """No value to paint: no trial, or a median that most trials never reached."""
+    dots: tuple[Dot, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class FigureData:
+    """A diagram ready to be drawn."""
+
+    title: str
+    value_label: str
+    note: str
+    x: Scale
+    y: Scale | None
+    panels: tuple[Panel, ...]
+    colours: str
+    """Name of the colour map: viridis or cividis."""
+    value_log: bool
+    low: float
+    """Ends of the colour scale."""
+    high: float
+    hatch_label: str
+    """What hatching means here."""
+    categorical: bool = False
+    """The value is the index of an outcome in LABELS."""
+
+
+def figure_data(diagram: xr.Dataset) -> FigureData:
+    """Everything a figure shows of a diagram made by `phase_diagram`.
+
+    Raises:
+        BadInput: more facets than panels fit on a page.
+    """
+    x = _scale(diagram, "x")
+    y = _scale(diagram, "y") if diagram.attrs["y"] else None
+    facet = diagram.attrs["facet_dim"]
+    facets = list(range(diagram.sizes[facet])) if facet else [None]
+    if len(facets) > MOST_PANELS:
+        raise BadInput(
+            f"facet: {diagram.attrs['facet']} has {len(facets)} values, at most {MOST_PANELS} fit; --fix some."
+        )
+    value = diagram.attrs["value"]
+    if value == "log10_delay_ratio":  # the few that generalised do not speak for a cell where most never did
+        diagram = diagram.assign(value=diagram["value"].where(diagram["t_gen_median"].notnull()))
+    finite = diagram["value"].to_numpy()
+    finite = finite[np.isfinite(finite)]
+    share = value in SHARES or value == "retention"
+    value_log = value in ("t_mem", "t_gen") or (not share and value != "log10_delay_ratio" and is_log(finite))
+    low, high = (0.0, 1.0) if share else _ends(finite, value_log)
+    return FigureData(
+        title=_title(diagram),
+        value_label=value_label(diagram),
+        note=note(diagram),
+        x=x,
+        y=y,
+        panels=tuple(_panel(diagram, i, x, y) for i in facets),
+        colours=SHARE_SCALE if share else TIME_SCALE,
+        value_log=value_log,
+        low=low,
+        high=high,
+        hatch_label=_hatch_label(value),
+        categorical=value == "outcome",
+    )
+
+
+def value_label(diagram: xr.Dataset) -> str:
+    """The value in words, for a colour bar."""
+    value, ratio = diagram.attrs["value"], diagram.attrs["ratio"]
+    words = {
+        "p_gen": "share of trials that generalised by T",
+        "p_mem": "share of trials that memorised by T",
+        "p_lost": "share of trials that generalised and lost it",
+        "p_grokking": f"share of trials with t_gen ≥ {ratio:g} t_mem",
+        "p_comprehension": f"share of trials with t_gen < {ratio:g} t_mem",
+        "t_gen": "median t_gen (steps, censored)",
+        "t_mem": "median t_mem (steps, censored)",
+        "log10_delay_ratio": "median log₁₀(t_gen / t_mem)",
+        "retention": "share of generalised trials that kept it",
+        "outcome": "most frequent outcome",
+    }
+    at = f" at {diagram.attrs['at']}" if diagram.attrs["at"] else ""
+    default = f"share of trials: {value.removeprefix('p_')}" if value in SHARES else f"median {value}{at}"
+    return words.get(value, default)
+
+
+def note(diagram: xr.Dataset) -> str:
+    """The line under a figure: thresholds, T and where it comes from, numbers of trials."""
+    attrs = diagram.attrs
+    undetermined = int(diagram["n_undetermined"].sum())
+    parts = [
+        f"generalised: {attrs['rule']}" if attrs["rule"] else f"τ = {attrs['tau']:g}",
+        f"grokking: t_gen ≥ {attrs['ratio']:g} t_mem",
+        f"T = {attrs['budget']:,} steps ({attrs['budget_source']})",
+        f"{diagram.sizes['trial']:,} trials" + (f", {undetermined:,} undetermined" if undetermined else ""),
+    ]
+    return "   ·   ".join([*parts, *([attrs["fix"]] if attrs["fix"] else [])])
+
+
+def _title(diagram: xr.Dataset) -> str:
+    return f"{diagram.attrs['study']}: {diagram.attrs['value']}"
+
+
+def _hatch_label(value: str) -> str:
+    if value in SHARES:
+        return "no trial"
+    censored = value in ("t_mem", "t_gen", "log10_delay_ratio")
+    return "no trial, or most censored" if censored else "no value"
+
+
+def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None) -> Panel:
+    attrs = diagram.attrs
+    here = diagram if facet is None else diagram.isel({attrs["facet_dim"]: facet})
+    order = [attrs["y_dim"], attrs["x_dim"]] if y else [attrs["x_dim"]]
+
+    def matrix(name: str) -> np.ndarray:
+        return np.atleast_2d(here[name].transpose(*order).to_numpy())
+
+    value, counts = matrix("value"), matrix("n")
+    title = "" if facet is None else f"{attrs['facet']} = {_text(diagram[attrs['facet_dim']].to_numpy()[facet])}"
+    return Panel(
+        title=title,
+        value=value,
+        low=matrix("value_low"),
+        high=matrix("value_high"),
+        counts=counts,
+        undetermined=matrix("n_undetermined"),
+        hatched=(counts == 0) | np.isnan(value),
+        dots=cell_dots(diagram, facet, x, y),
+    )
+
+
+def _scale(diagram: xr.Dataset, key: str) -> Scale:
+    coordinate = diagram[diagram.attrs[f"{key}_dim"]]
+    values, log, bins = coordinate.to_numpy(), coordinate.attrs["log"], np.array(coordinate.attrs["bin_edges"])
+    zero_slot = False
+    if len(bins):
+        zero_slot = len(values) == len(bins)
+        edges = np.array([bins[0] ** 2 / bins[1], *bins]) if zero_slot else bins
+        centres = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
+    elif values.dtype == object:
+        centres = np.arange(len(values), dtype=float)
+        edges = _edges(centres, log)
+    else:
+        centres = values.astype(float)
+        zero_slot = log and centres[0] == 0
+        if zero_slot:
+            centres[0] = centres[1] ** 2 / centres[2]  # a log axis has at least two positive values
+        edges = _edges(centres, log)
+    return Scale(
+        label=coordinate.attrs["path"],
+        log=log,
+        centres=centres,
+        edges=edges,
+        names=tuple(_text(value) for value in values),
+        ticks=tuple(range(0, len(values), math.ceil(len(values) / _MOST_TICKS))),
+        zero_slot=zero_slot,
+        true_positions=len(bins) > 0,
+    )
+
+
+def _edges(centres: Float[np.ndarray, " cells"], log: bool) -> Float[np.ndarray, " edges"]:
+    """Half way between centres (geometrically on a log axis); the outer cells are symmetric."""
+    places = np.log(centres) if log else centres
+    if len(places) == 1:
+        half = 0.5 if log or places[0] == 0 else abs(places[0]) / 2
+        inner = np.array([places[0] - half, places[0] + half])
+    else:
+        middle = (places[1:] + places[:-1]) / 2
+        inner = np.array([2 * places[0] - middle[0], *middle, 2 * places[-1] - middle[-1]])
+    return np.exp(inner) if log else inner
+
+
+def _ends(finite: Float[np.ndarray, " n"], log: bool) -> tuple[float, float]:
+    """Smallest and largest value, opened a little when they are equal; (0, 1) without values."""
+    if log:
+        finite = finite[finite > 0]
+    if not len(finite):
+        return (1.0, 10.0) if log else (0.0, 1.0)
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
+    return low, high
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"

@@ -1,0 +1,208 @@
+"""What a phase diagram asks, and the trials that answer it, one row each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from grokstudy.phase import columns, times
+from grokstudy.phase.places import Place, parse_place, read_at
+from grokstudy.phase.rule import RULE_COLUMNS, Rule, parse_rule
+from grokstudy.spec.axes import Value
+from grokstudy.spec.errors import BadInput, unknown
+from grokstudy.spec.outcome import LABELS, RATIO, TAU
+
+SHARES: tuple[str, ...] = ("p_gen", "p_mem", "p_lost", *(f"p_{name}" for name in LABELS))
+"""Values that are shares of a cell's determined trials."""
+STATISTICS: tuple[str, ...] = (*SHARES, "t_mem", "t_gen", "log10_delay_ratio", "retention", "outcome")
+"""Values that every study has; any column of trials and any measure is a value too."""
+_AT_THE_END = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
+"""Columns of trials that hold the last evaluation."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseQuery:
+    """A phase diagram in words. Column names are full config paths or unique leaves.
+
+    Raises:
+        BadInput: a setting outside its range.
+    """
+
+    x: str
+    y: str | None = None
+    value: str = "p_gen"
+    """One of STATISTICS, a numeric column of trials or curves, or a measure (median over the cell's trials)."""
+    fix: tuple[tuple[str, Value], ...] = ()
+    facet: str | None = None
+    tau: float = TAU
+    """Accuracy from which a trial has memorised or generalised."""
+    ratio: float = RATIO
+    """t_gen / t_mem from which generalisation is called grokking."""
+    budget: int | None = None
+    """T; the fewest steps among finished trials if not given."""
+    rule: str | None = None
+    """Condition on curves, e.g. `test_loss<1e-6`, in place of `test_acc >= tau` in t_gen."""
+    at: str | None = None
+    """Where measures are read: end, t_gen, 2*t_gen, step:S."""
+    bins: int | None = None
+    """Bins of an axis with more distinct values than this."""
+    confidence: float = 0.95
+    """Of the Wilson intervals."""
+
+    def __post_init__(self) -> None:
+        _demand(0 < self.tau <= 1, "tau", self.tau, "must be an accuracy in (0, 1], e.g. .99")
+        _demand(1 <= self.ratio < float("inf"), "ratio", self.ratio, "must be a number >= 1, e.g. 5")
+        _demand(self.budget is None or self.budget >= 1, "budget", self.budget, "must be a number of steps >= 1")
+        _demand(self.bins is None or self.bins >= 1, "bins", self.bins, "must be a number >= 1, e.g. 12")
+        _demand(0 < self.confidence < 1, "confidence", self.confidence, "must be in (0, 1), e.g. .95")
+        self.parsed_rule()
+        self.place()
+
+    def parsed_rule(self) -> Rule | None:
+        return None if self.rule is None else parse_rule(self.rule)
+
+    def place(self) -> Place | None:
+        return None if self.at is None else parse_place(self.at)
+
+
+def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.DataFrame:
+    """One row per counting trial, in a fixed order whatever the order of the stored rows.
+
+    Columns: trial_id, x, y, facet (y and facet NULL if not asked), seed, t_mem, t_gen, retention, outcome, censored_at,
+    determined, value. Times are in steps, NaN if not seen by T. `attrs`: x, y, facet (full names), value, budget (T),
+    budget_source, tau, ratio, rule, at, fix, study.
+
+    Raises:
+        BadInput: an unknown name, a varying setting that is neither drawn nor fixed, a value that needs `at`, a budget
+            that no trial reached, or no trials at all.
+    """
+    names = columns.columns_of(connection, "trials")
+    axes = {key: columns.resolve(key, given, names) for key, given in _axes(query)}
+    if len(set(axes.values())) < len(axes):
+        raise BadInput(f"x, y and facet must differ, got {', '.join(f'{k}={v}' for k, v in axes.items())}.")
+    fix = tuple((columns.resolve("fix", column, names), value) for column, value in query.fix)
+    frame = columns.fixed(_trials(connection, names), fix)
+    if frame.empty:
+        raise BadInput("The study has no trials yet; run it first.")
+    columns.refuse_silent_average(frame, tuple(axes.values()), [column for column, _ in fix])
+    if query.tau != TAU or query.rule is not None:
+        again = times.reread(connection, frame["trial_id"], query.tau, query.parsed_rule())
+        frame = frame.drop(columns=list(again.columns)).join(again, on="trial_id")
+    budget = times.common_budget(frame, query.budget)
+    frame = times.cut(frame, budget, query.ratio)
+    table = pd.DataFrame(
+        {
+            "trial_id": frame["trial_id"],
+            "x": frame[axes["x"]],
+            "y": frame[axes["y"]] if "y" in axes else None,
+            "facet": frame[axes["facet"]] if "facet" in axes else None,
+            **{
+                name: frame[name]
+                for name in ("seed", "t_mem", "t_gen", "retention", "outcome", "censored_at", "determined")
+            },
+            "value": _values(connection, query, frame, names),
+        }
+    )
+    table = table.sort_values("trial_id", ignore_index=True)
+    table.attrs = {
+        "study": ", ".join(sorted(frame["study"].astype(str).unique())),
+        **{key: axes.get(key) for key in ("x", "y", "facet")},
+        "value": query.value,
+        "budget": budget.steps,
+        "budget_source": budget.source,
+        "tau": query.tau,
+        "ratio": query.ratio,
+        "rule": query.rule,
+        "at": query.at,
+        "fix": ", ".join(f"{column}={columns.label(value)}" for column, value in fix),
+    }
+    return table
+
+
+def value_names(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    """Everything that can be drawn as a value: statistics, numbers of trials and curves, measures."""
+    trials = columns.columns_of(connection, "trials")
+    numbers = (name for name in trials if name in columns.BASE_COLUMNS or name in columns.config_paths(trials))
+    measures = (name for name in columns.columns_of(connection, "measures") if name not in ("trial_id", "step"))
+    return tuple(dict.fromkeys((*STATISTICS, *numbers, *RULE_COLUMNS, *measures)))
+
+
+def _axes(query: PhaseQuery) -> list[tuple[str, str]]:
+    given = (("x", query.x), ("y", query.y), ("facet", query.facet))
+    return [(key, name) for key, name in given if name is not None]
+
+
+def _trials(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> pd.DataFrame:
+    wanted = [name for name in names if name in columns.BASE_COLUMNS] + list(columns.config_paths(names))
+    chosen = ", ".join(map(columns.quoted, wanted))
+    return connection.execute(f"SELECT {chosen} FROM trials ORDER BY trial_id").df()
+
+
+def _values(
+    connection: duckdb.DuckDBPyConnection, query: PhaseQuery, frame: pd.DataFrame, names: Collection[str]
+) -> pd.Series:
+    """The value of each trial: 0 or 1 for shares, NaN where it is not known."""
+    value, known = query.value, frame["determined"]
+    if value == "p_gen":
+        return frame["t_gen"].notna().astype(float).where(known)
+    if value == "p_mem":
+        return frame["t_mem"].notna().astype(float).where(known)
+    if value == "p_lost":
+        return (frame["retention"] == "lost").astype(float).where(known)
+    if value.startswith("p_") and value in SHARES:
+        return (frame["outcome"] == value.removeprefix("p_")).astype(float).where(known)
+    if value in ("t_mem", "t_gen"):
+        return frame[value]
+    if value == "log10_delay_ratio":
+        return np.log10(frame["t_gen"].clip(lower=1) / frame["t_mem"].clip(lower=1))
+    if value == "retention":
+        return frame["retention"].map({"kept": 1.0, "lost": 0.0}).astype(float)
+    if value == "outcome":
+        return frame["outcome"].map({name: float(i) for i, name in enumerate(LABELS)}).astype(float)
+    return _stored_value(connection, query, frame, names)
+
+
+def _stored_value(
+    connection: duckdb.DuckDBPyConnection, query: PhaseQuery, frame: pd.DataFrame, names: Collection[str]
+) -> pd.Series:
+    value = query.value
+    place = query.place() or _only_place(query, frame)
+    if value in columns.columns_of(connection, "measures") and value not in ("trial_id", "step"):
+        return read_at(connection, "measures", value, frame, _stated(place, value))
+    if value in RULE_COLUMNS:
+        if value in _AT_THE_END and place == Place(kind="end"):
+            return frame[value].astype(float)
+        return read_at(connection, "curves", value, frame, _stated(place, value))
+    if value not in value_names(connection) and value not in _leaves(names):
+        raise unknown("value", value, value_names(connection))
+    column = columns.resolve("value", value, names)
+    if not columns.is_numeric(frame[column]):
+        raise BadInput(f"value: {column} is not a number ({columns.shown(frame[column])}); use it as --x or --facet.")
+    return frame[column].astype(float)
+
+
+def _leaves(names: Collection[str]) -> set[str]:
+    return {path.rpartition(".")[2] for path in columns.config_paths(names)}
+
+
+def _only_place(query: PhaseQuery, frame: pd.DataFrame) -> Place | None:
+    """The end, if it is the same step for every trial."""
+    return Place(kind="end") if frame["steps_run"].nunique() == 1 else None
+
+
+def _stated(place: Place | None, value: str) -> Place:
+    if place is None:
+        raise BadInput(
+            f"at: these trials ran for different numbers of steps, so '{value}' needs a stated place: "
+            "--at end, --at t_gen, --at 2*t_gen or --at step:S."
+        )
+    return place
+
+
+def _demand(holds: bool, key: str, given: object, what: str) -> None:
+    if not holds:
+        raise BadInput(f"{key}: got {given}, {what}.")

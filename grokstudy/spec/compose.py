@@ -1,0 +1,209 @@
+"""From words on a command line to a StudySpec: Hydra composes, everything after it is typed.
+
+Hydra is used through its Compose API only. It never sees a sweep (those are axes) and never instantiates anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from grokstudy.spec import grammar, plugins
+from grokstudy.spec.axes import Axis
+from grokstudy.spec.decode import TRIAL_GROUPS, decode, decode_plugin
+from grokstudy.spec.errors import BadInput, nearest, unknown
+from grokstudy.spec.interfaces import GROUPS, Sampler
+from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.study import MeasureSettings, StudySpec
+
+NUMERICS = ("dtype",)
+"""Keys of the `engine` group that belong to the trial; the others say how it is computed."""
+CHOICES = ("preset", "study")
+
+
+def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: Path | None = None) -> StudySpec:
+    """The study that override words describe.
+
+    Args:
+        words: Hydra overrides; those with more than one value are axes.
+        name: name of the study; default the config's `name`, else the study's, else the preset's.
+        config_dir: folder with the user's own groups, searched before the shipped ones.
+
+    Raises:
+        BadInput: any key, value or name that cannot be used.
+    """
+    parsed = grammar.parse(words)
+    for axis in parsed.axes:
+        if "." not in axis.path and axis.path in _group_names():
+            raise BadInput(
+                f"{axis.path}: an axis varies a setting, not a whole group; run one study for each and compare them."
+            )
+    config = _composed(parsed, config_dir)
+    chosen = {o.key_or_group: str(o.value()) for o in parsed.fixed if o.key_or_group in CHOICES}
+    default_name = name or config["name"] or chosen.get("study") or chosen.get("preset") or "study"
+    return decode_study({**config, "name": default_name}, _axes(config, parsed))
+
+
+def decode_study(config: Mapping[str, Any], axes: Sequence[Axis]) -> StudySpec:
+    """A StudySpec from a composed config and its axes."""
+    engine = dict(config["engine"])
+    numerics = {key: engine.pop(key) for key in NUMERICS if key in engine}
+    base = {key: config[key] for key in TRIAL_GROUPS if key in config} | {"engine": numerics}
+    sampler = decode_plugin("sampler", config["sampler"])
+    assert isinstance(sampler, Sampler)
+    return StudySpec(
+        name=str(config["name"]),
+        base=base,
+        axes=tuple(axes),
+        sampler=sampler,
+        budget=_int(config["budget"], "budget"),
+        measures=decode(MeasureSettings, config["measures"], "measures"),
+        engine=decode(EngineSettings, engine, "engine"),
+        checkpoint=decode(CheckpointSettings, config["checkpoint"], "checkpoint"),
+        cluster=decode(ClusterSettings, config["cluster"], "cluster"),
+        storage=decode(StorageSettings, config["storage"], "storage"),
+        tracking=decode(TrackingSettings, config["tracking"], "tracking"),
+        source=str(config.get("source") or ""),
+    )
+
+
+def options(group: str, config_dir: Path | None = None) -> list[str]:
+    """Names that a config group offers."""
+    own = plugins.names(GROUPS[group]) if group in GROUPS else []
+    return sorted({*_yaml_names(group, config_dir), *own} - {"none"})
+
+
+def _composed(parsed: grammar.Words, config_dir: Path | None) -> dict[str, Any]:
+    """The config with every fixed word applied; an axis' first value stands in, so that its key is checked too."""
+    words = [override.input_line or "" for override in parsed.fixed]
+    firsts = [f"{axis.path}={_hydra_text(axis.values[0])}" for axis in parsed.axes if axis.values]
+    with _hydra(config_dir):
+        config = _compose([*words, *firsts], config_dir)
+        dropped = [o.key_or_group for o in parsed.fixed if o.key_or_group in _group_names() and o.key_or_group not in CHOICES]
+        if dropped and any(o.key_or_group in CHOICES for o in parsed.fixed):
+            # A group chosen on the command line drops what preset and study say about it.
+            plain = [w for w in [*words, *firsts] if not w.lstrip("+~").startswith(tuple(f"{c}=" for c in CHOICES))]
+            alone = _compose([w for w in plain if _belongs(w, dropped)], config_dir)
+            config |= {group: alone[group] for group in dropped}
+    return config
+
+
+def _belongs(word: str, groups: Sequence[str]) -> bool:
+    return word.lstrip("+~").split("=")[0].split(".")[0] in groups
+
+
+def _compose(words: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
+    search = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    try:
+        composed = hydra_compose("config", overrides=[*words, *search])
+        config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _readable(error, words, config_dir) from error
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
+@contextmanager
+def _hydra(config_dir: Path | None) -> Iterator[None]:
+    """Hydra's process-wide state, entered and left here and nowhere else."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    _register_plugins(config_dir)
+    with initialize_config_module("grokstudy.conf", version_base="1.3"):
+        yield
+
+
+def _register_plugins(config_dir: Path | None) -> None:
+    """Offers the defaults of every plug-in without a YAML of its own as a config option: a new plug-in is one file."""
+    store = ConfigStore.instance()
+    for group, room in GROUPS.items():
+        for option in set(plugins.names(room)) - set(_yaml_names(group, config_dir)):
+            fields = dataclasses.fields(plugins.load(room, option))
+            defaults = {f.name: "???" if f.default is dataclasses.MISSING else _yaml(f.default) for f in fields}
+            store.store(group=group, name=option, node={"name": option, **defaults})
+    terms = {term: 0.0 for term in plugins.names("regularizers")}
+    store.store(group="regularization", name="every_term", node=terms)
+
+
+def _yaml_names(group: str, config_dir: Path | None) -> list[str]:
+    shipped = importlib.resources.files("grokstudy.conf") / group
+    names = [Path(entry.name).stem for entry in shipped.iterdir() if entry.name.endswith(".yaml")]
+    return names + ([path.stem for path in (config_dir / group).glob("*.yaml")] if config_dir else [])
+
+
+def _axes(config: Mapping[str, Any], parsed: grammar.Words) -> list[Axis]:
+    """The study's axes, those given as words in place of (or, with one value, instead of) its own."""
+    given = {axis.path: axis for axis in parsed.axes}
+    fixed = {override.get_key_element().lstrip("+~") for override in parsed.fixed}
+    axes = config["axes"] or {}
+    if not isinstance(axes, Mapping):
+        raise BadInput(f"axes: expected settings with values, got {axes!r}.")
+    own = [grammar.axis_of(str(path), text) for path, text in axes.items()]
+    kept = [given.pop(axis.path, axis) for axis in own if axis.path not in fixed]
+    return [*kept, *given.values()]
+
+
+def _readable(error: Exception, words: Sequence[str], config_dir: Path | None) -> BadInput:
+    """Hydra's and OmegaConf's errors in one line, with the nearest name."""
+    lines = [line for cause in _chain(error) for line in str(cause).strip().splitlines()[:1]]
+    text = " ".join(dict.fromkeys(lines))
+    for word in words:
+        key, _, value = word.lstrip("+~").partition("=")
+        if f"'{key}/{value}'" in text:
+            return unknown(key, value, options(key, config_dir))
+        if f"'{key}'" in text and "Could not override" in text:
+            known = _known_keys([word for word in words if "." not in word.partition("=")[0] and "=" in word], config_dir)
+            hint = nearest(key, known) or "."
+            return BadInput(f"{key}: no such setting here{hint} All settings: docs/config.md.")
+    return BadInput(text)
+
+
+def _known_keys(groups: Sequence[str], config_dir: Path | None) -> list[str]:
+    config = _compose([word for word in groups if word.partition("=")[0] in _group_names()], config_dir)
+
+    def walk(node: Any, path: str) -> Iterator[str]:
+        if isinstance(node, Mapping) and node:
+            for key, value in node.items():
+                yield from walk(value, f"{path}.{key}" if path else str(key))
+        else:
+            yield path
+
+    return list(walk(config, ""))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _group_names() -> tuple[str, ...]:
+    return (*GROUPS, "regularization", "init", "engine", "cluster", "tracking", "storage", *CHOICES)
+
+
+def _hydra_text(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _yaml(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _int(value: Any, path: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or int(value) != value:
+        raise BadInput(f"{path}: expected a whole number, got {value!r}.")
+    return int(value)

@@ -1,0 +1,43 @@
+"""Errors that a user can cause, each with what must hold and what to do.
+
+GrokstudyError
+  ├── BadInput          a setting, name or file that cannot be used: exit code 2
+  │     └── DamagedFile a file of the study folder that cannot be read
+  └── StudyBusy         another process writes the study: exit code 2
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GrokstudyError(Exception):
+    """Base of every error whose message is meant for a person."""
+
+    exit_code = 2
+
+
+class BadInput(GrokstudyError):
+    """A key, value or name that cannot be used. Nothing was run or written."""
+
+
+class DamagedFile(BadInput):
+    """A stored file that cannot be read; the message names it and what was lost."""
+
+
+class StudyBusy(GrokstudyError):
+    """Another live process holds the study's lock."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the closest of `allowed`, or an empty string when nothing is near."""
+    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.55)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def unknown(key: str, given: str, allowed: Iterable[str], remedy: str = "") -> BadInput:
+    """Error for a name that is not among `allowed`: says the key, the value, the allowed ones and the nearest."""
+    names = sorted(allowed)
+    text = f"{key}: no '{given}'{nearest(given, names)} Allowed: {', '.join(names) or 'nothing'}."
+    return BadInput(f"{text} {remedy}".rstrip())

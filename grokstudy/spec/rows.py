@@ -1,0 +1,134 @@
+"""Rows of the study folder as typed values; the only place where a column is named and explained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from grokstudy.spec.axes import Value
+
+Status = Literal["done", "ended_early", "diverged", "failed", "stopped"]
+FINAL: tuple[Status, ...] = ("done", "ended_early", "diverged")
+"""Statuses that are not run again at the same budget."""
+
+
+def column(help: str) -> Any:
+    """A column without a default, with the line that `query --tables` prints."""
+    return dataclasses.field(metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRow:
+    """One row of `trials/`. Several rows per trial are allowed; the view `trials` shows the one that counts."""
+
+    trial_id: str = column("hash of every setting that is not neutral")
+    study: str = column("name of the study that ran it")
+    pack_id: str = column("pack it was stepped in")
+    seed: int = column("master seed")
+    seed_data: int = column("seed of split and label noise")
+    seed_init: int = column("seed of the initial weights")
+    seed_batch: int = column("seed of the mini-batches")
+    seed_noise: int = column("seed of the noise added to updates")
+    budget: int = column("steps it was allowed")
+    steps_run: int = column("updates it made")
+    status: Status = column("done, ended_early, diverged, failed or stopped")
+    stop_reason: str | None = column("why it ended before its budget")
+    t_mem: int | None = column("memorisation time: first evaluation from which train accuracy stays >= .95; NULL if not seen")
+    t_mem_lo: int | None = column("the evaluation before t_mem")
+    t_gen: int | None = column("generalisation time: the same of test accuracy; NULL if not seen (censored)")
+    t_gen_lo: int | None = column("the evaluation before t_gen")
+    retention: str | None = column("kept, lost (test accuracy fell below .95 after t_gen) or unknown")
+    t_lose: int | None = column("first evaluation after t_gen with test accuracy < .95")
+    diverged_step: int | None = column("evaluation at which a loss was no longer finite")
+    test_acc_at_t_mem: float | None = column("test accuracy at t_mem")
+    train_loss: float | None = column("at the last evaluation")
+    test_loss: float | None = column("at the last evaluation")
+    train_acc: float | None = column("at the last evaluation, on the labels trained on")
+    test_acc: float | None = column("at the last evaluation, on clean labels; NULL without test rows")
+    sum_sq_weights: float | None = column("sum of squares of all parameters at the last evaluation")
+    lr_wd: float = column("learning rate times weight decay")
+    parent_trial: str | None = column("trial whose weights it started from")
+    parent_step: int | None = column("step of those weights")
+    numerics: str = column("device, threads, dtype, compile mode and torch version its bits depend on")
+    error: str | None = column("message of a failed trial")
+    seconds: float = column("its share of the packs' stepping time")
+    written_at: str = column("UTC, ISO 8601")
+    config: Mapping[str, Value] = column("one column per config path, e.g. optimizer.lr; the leaf is an alias where unique")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class CurveRows:
+    """Evaluations of one trial, one entry per evaluated step; becomes rows of `curves/`. NaN here is NULL there."""
+
+    trial_id: str
+    step: Int[np.ndarray, " evaluations"]
+    train_loss: Float[np.ndarray, " evaluations"]
+    test_loss: Float[np.ndarray, " evaluations"]
+    train_acc: Float[np.ndarray, " evaluations"]
+    test_acc: Float[np.ndarray, " evaluations"]
+    sum_sq_weights: Float[np.ndarray, " evaluations"]
+    last_layer_norm: Float[np.ndarray, " evaluations"]
+    logit_scale: Float[np.ndarray, " evaluations"]
+
+
+CURVE_COLUMNS: Mapping[str, str] = {
+    "trial_id": "trial",
+    "step": "updates made when the weights were evaluated",
+    "train_loss": "mean loss on the train rows and the labels trained on, all output classes",
+    "test_loss": "mean loss on the test rows, all output classes",
+    "train_acc": "accuracy on the train rows and the labels trained on",
+    "test_acc": "accuracy on the test rows (clean labels)",
+    "sum_sq_weights": "sum of squares of all parameters",
+    "last_layer_norm": "Euclidean norm of the parameter that produces the logits",
+    "logit_scale": "root mean square of all logits",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRow:
+    """One lane of one checkpoint file; becomes a row of `checkpoints/index-*.parquet`."""
+
+    trial_id: str = column("trial")
+    step: int = column("updates made")
+    file: str = column("safetensors file, relative to the study folder; its tensors are stacked over lanes")
+    lane: int = column("index of this trial along the first axis of every tensor")
+    sha256: str = column("digest of the file")
+    kind: Literal["scheduled", "ring", "end"] = column("why it was kept: the schedule, the transition or the end")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureValue:
+    """One measure of one network, without saying which network."""
+
+    measure: str = column("name, e.g. restricted_loss.all")
+    value: float | None = column("the number; NULL if undefined here")
+    values: tuple[float, ...] | None = column("the numbers of a list-valued measure")
+    protocol: str = column("variant: key-frequency rule, centring, terms ...")
+    version: int = column("version of the code that computed it")
+    reason: str | None = column("why value is NULL")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureRow:
+    """A row of `measures/`."""
+
+    trial_id: str
+    step: int
+    value: MeasureValue
+    written_at: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an adaptive sampler learns of a finished trial."""
+
+    point: Mapping[str, Value]
+    t_mem: int | None
+    t_gen: int | None
+    steps_run: int
+    diverged: bool
+    seconds: float

@@ -1,0 +1,92 @@
+"""How the engine computes: none of it is part of a trial's identity, all of it that can change bits is in `numerics`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from grokstudy.spec.errors import BadInput, unknown
+from grokstudy.spec.fields import setting
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Chosen once per study and kept in study.yaml: a trial's bits are a function of (spec, device, threads, mode)."""
+
+    device: Literal["cpu", "cuda"] = setting("cpu", help="where packs are stepped")
+    threads: int = setting(1, help="CPU threads per pack")
+    compile: bool = setting(False, help="torch.compile the gradient (needs a C++ compiler; a cold compile takes 10-80 s)")
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise BadInput(f"engine.threads: got {self.threads}, must be >= 1.")
+
+    def numerics(self) -> str:
+        """What a trial's bits depend on besides its spec, as text: the column `numerics`."""
+        import torch
+
+        mode = "compiled" if self.compile else "eager"
+        return f"{self.device},threads={self.threads},{mode},torch={torch.__version__.partition('+')[0]}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSettings:
+    """Which weights are kept besides the schedule of design (step 0, m * 10^k, the end)."""
+
+    steps: tuple[int, ...] = setting((), help="further steps to checkpoint")
+    ring: bool = setting(True, help="keep a dense window of checkpoints between t_mem and t_gen")
+    schedule: bool = setting(True, help="keep the scheduled checkpoints; false = only the end")
+
+    def __post_init__(self) -> None:
+        if any(step < 0 for step in self.steps):
+            raise BadInput(f"checkpoint.steps: got {list(self.steps)}, steps must be >= 0.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """Where packs run. None of it changes a number."""
+
+    kind: Literal["local", "none"] = setting("local", help="local = embedded Ray; none = the same code in this process")
+    cpus_per_pack: float = setting(1.0, help="CPUs that Ray reserves for a pack")
+    gpus_per_pack: float = setting(0.0, help="GPUs that Ray reserves for a pack; fractions allowed")
+    max_packs: int | None = setting(None, help="packs at a time; null = as many as fit")
+    pack_size: int = setting(64, help="largest number of trials in a pack")
+    snapshot_seconds: float = setting(60.0, help="wall-clock time between snapshots of a running pack")
+    retries: int = setting(2, help="how often a pack whose worker died is started again")
+
+    def __post_init__(self) -> None:
+        if self.cpus_per_pack <= 0:
+            raise BadInput(f"cluster.cpus_per_pack: got {self.cpus_per_pack}, must be > 0.")
+        if self.gpus_per_pack < 0:
+            raise BadInput(f"cluster.gpus_per_pack: got {self.gpus_per_pack}, must be >= 0.")
+        for name in ("pack_size", "max_packs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadInput(f"cluster.{name}: got {value}, must be >= 1.")
+        if self.snapshot_seconds <= 0:
+            raise BadInput(f"cluster.snapshot_seconds: got {self.snapshot_seconds}, must be > 0.")
+        if self.retries < 0:
+            raise BadInput(f"cluster.retries: got {self.retries}, must be >= 0.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where study folders lie."""
+
+    root: str = setting("./grokstudy-data", help="folder or s3:// address; GROKSTUDY_STORAGE overrides the default")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingSettings:
+    """The MLflow projection of a study."""
+
+    enabled: bool = setting(True, help="write runs to MLflow")
+    uri: str | None = setting(None, help="tracking server; null = a database file under a local storage root")
+    granularity: Literal["auto", "trial", "cell"] = setting("auto", help="what an MLflow run is; auto = trial to 2,000 trials")
+    curve_points: int = setting(50, help="log-spaced points of a curve")
+
+    def __post_init__(self) -> None:
+        if self.granularity not in ("auto", "trial", "cell"):
+            raise unknown("tracking.granularity", self.granularity, ("auto", "trial", "cell"))
+        if not 5 <= self.curve_points <= 500:
+            raise BadInput(f"tracking.curve_points: got {self.curve_points}, must be 5..500 (MLflow slows above).")

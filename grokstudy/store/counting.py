@@ -1,0 +1,133 @@
+"""Which rows count: SQL that reads parts and resolves several rows about one thing to one. The rule's only place."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from grokstudy.spec.errors import DamagedFile
+from grokstudy.store.cache import cache_root, forget, local_files
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.parts import TYPES, Kind, part_schema
+
+SQL_TYPES: Mapping[pa.DataType, str] = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.list_(pa.float64()): "DOUBLE[]",
+}
+PART = "parse_filename(_path)"
+"""A part's name, which sorts by time."""
+NEWEST = f"{PART} DESC, _row DESC"
+RULES: Mapping[Kind, tuple[str, str]] = {
+    # Studies may share trials (equal settings): each keeps its row of the trial, while curves, measures and
+    # checkpoints are functions of the trial and so exist once.
+    "trials": (
+        "parse_dirpath(_path), trial_id",
+        f"steps_run DESC, (status = 'done') DESC, written_at DESC, {NEWEST}",
+    ),
+    "curves": ("trial_id, step", NEWEST),
+    "measures": ("trial_id, step, measure, protocol", f"version DESC, written_at DESC, {NEWEST}"),
+    "checkpoints": (
+        "trial_id, step",
+        f"CASE kind WHEN 'scheduled' THEN 0 WHEN 'end' THEN 1 ELSE 2 END, {NEWEST}",
+    ),
+}
+"""What a row is about, and which of several rows about it comes first: that one counts."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PartFiles:
+    """The parts of one kind as local files, and the columns they hold together."""
+
+    kind: Kind
+    paths: tuple[Path, ...]
+    stored: frozenset[str]
+    """Columns that at least one part has."""
+    extra: tuple[str, ...]
+    """Stored columns that are not fixed, sorted: the config paths of trials."""
+    valueless: tuple[str, ...]
+    """Those of `extra` without a value in any part, whose type is therefore open."""
+
+    @classmethod
+    def of(cls, folders: Sequence[StudyFolder], kind: Kind) -> PartFiles:
+        """Every part of the studies.
+
+        Raises:
+            DamagedFile: a part cannot be read.
+            FileNotFoundError: a part was compacted away between listing and reading.
+        """
+        return cls.read({folder: folder.parts(kind) for folder in folders}, kind)
+
+    @classmethod
+    def read(cls, parts: Mapping[StudyFolder, Sequence[str]], kind: Kind) -> PartFiles:
+        """These parts, checked by their footers. Raises as `of`."""
+        paths: list[Path] = []
+        types: dict[str, set[pa.DataType]] = {}
+        for folder, names in parts.items():
+            for name, path in zip(names, local_files(folder, names), strict=True):
+                paths.append(path)
+                for field in _schema(folder, name, path, kind):
+                    types.setdefault(field.name, set()).add(field.type)
+        extra = tuple(sorted(name for name in types if name not in TYPES[kind]))
+        valueless = tuple(name for name in extra if types[name] == {pa.null()})
+        return cls(kind=kind, paths=tuple(paths), stored=frozenset(types), extra=extra, valueless=valueless)
+
+    def counting(self) -> str:
+        """SELECT of the rows that count, with `_path` and `_row` (file and position) beside the columns."""
+        about, first = RULES[self.kind]
+        return f"{self.all_rows()} QUALIFY row_number() OVER (PARTITION BY {about} ORDER BY {first}) = 1"
+
+    def all_rows(self) -> str:
+        """SELECT of every row of every part; without parts no rows, but all fixed columns."""
+        columns = [self._column(name) for name in TYPES[self.kind]] + [quoted(name) for name in self.extra]
+        if not self.paths:
+            return f"SELECT {', '.join(columns)}, ''::VARCHAR AS _path, 0::BIGINT AS _row WHERE false"
+        files = ", ".join(literal(str(path)) for path in self.paths)
+        return (
+            f"SELECT {', '.join(columns)}, _path, file_row_number AS _row FROM "
+            f"read_parquet([{files}], union_by_name = true, filename = '_path', file_row_number = true)"
+        )
+
+    def _column(self, name: str) -> str:
+        """A fixed column; NULL where every part is older than the column."""
+        type_ = SQL_TYPES[TYPES[self.kind][name]]
+        return quoted(name) if name in self.stored else f"NULL::{type_} AS {quoted(name)}"
+
+
+def _schema(folder: StudyFolder, name: str, path: Path, kind: Kind) -> pa.Schema:
+    try:
+        return part_schema(path, kind, folder.where(name))
+    except DamagedFile:
+        forget(folder, name, path)
+        raise
+
+
+def database() -> duckdb.DuckDBPyConnection:
+    """An empty in-memory DuckDB that loads no extensions and does not see Python variables."""
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "python_enable_replacements": False,
+            "autoload_known_extensions": False,
+            "autoinstall_known_extensions": False,
+            "allow_community_extensions": False,
+            "temp_directory": str(cache_root() / "spill"),
+        },
+    )
+    connection.execute("SET parquet_metadata_cache = true")  # parts never change
+    return connection
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"

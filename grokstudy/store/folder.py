@@ -1,0 +1,95 @@
+"""The study folder: what a study is, in files. The only truth; everything else can be rebuilt from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.rows import CheckpointRow, CurveRows, MeasureRow, TrialRow
+from grokstudy.store import parts
+from grokstudy.store.storage import Storage
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Allowed names of studies: one folder of one level on every storage."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StudyFolder:
+    """One study under a storage root. Writers only ever add parts, so any number may write at a time."""
+
+    storage: Storage
+    name: str
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise BadInput(f"name: got '{self.name}', must be letters, digits, '.', '_', '-', a letter or digit first.")
+
+    @classmethod
+    def open(cls, root_uri: str, name: str) -> StudyFolder:
+        """The folder of study `name`; nothing is written. Raises BadInput for a name or root that cannot be."""
+        return cls(Storage.open(root_uri), name)
+
+    def exists(self) -> bool:
+        """Whether a study was begun here."""
+        return self.storage.exists(self.key("study.yaml"))
+
+    def put_trials(self, rows: Sequence[TrialRow]) -> None:
+        """Adds rows of trials as one part. Put their curves and checkpoints first: a row says that they are there."""
+        if rows:
+            self.put_bytes(parts.part_name("trials"), parts.encode(parts.trial_table(rows)))
+
+    def put_curves(self, curves: Sequence[CurveRows]) -> None:
+        """Adds evaluations as one part; a later part replaces equal steps of a trial."""
+        if curves:
+            self.put_bytes(parts.part_name("curves"), parts.encode(parts.curve_table(curves)))
+
+    def put_measures(self, rows: Sequence[MeasureRow]) -> None:
+        """Adds measures as one part."""
+        if rows:
+            self.put_bytes(parts.part_name("measures"), parts.encode(parts.measure_table(rows)))
+
+    def put_index(self, rows: Sequence[CheckpointRow]) -> None:
+        """Adds rows that say where checkpoints lie. Put them after the checkpoint files."""
+        if rows:
+            self.put_bytes(parts.part_name("checkpoints"), parts.encode(parts.checkpoint_table(rows)))
+
+    def put_text(self, name: str, text: str) -> None:
+        self.put_bytes(name, text.encode())
+
+    def get_text(self, name: str) -> str | None:
+        """The text of a file of the folder, None if there is none."""
+        data = self.get_bytes(name)
+        return None if data is None else data.decode()
+
+    def put_bytes(self, name: str, data: bytes) -> None:
+        """Writes a file of the folder (study.yaml, attempts/..., report/...), replacing it as a whole."""
+        self.storage.put(self.key(name), data)
+
+    def get_bytes(self, name: str) -> bytes | None:
+        try:
+            return self.storage.get(self.key(name))
+        except FileNotFoundError:
+            return None
+
+    def names(self, prefix: str) -> list[str]:
+        """Sorted names below `prefix`, relative to the study folder."""
+        return [key.removeprefix(f"{self.name}/") for key in self.storage.list(self.key(prefix))]
+
+    def parts(self, kind: parts.Kind) -> list[str]:
+        """Names of the parts of a kind, oldest first."""
+        prefix = parts.PREFIXES[kind]
+        keys = self.storage.direct(self.key(prefix.partition("/")[0]))
+        names = [key.removeprefix(f"{self.name}/") for key in keys]
+        return [name for name in names if name.startswith(prefix) and name.endswith(".parquet")]
+
+    def delete(self, names: Sequence[str]) -> None:
+        self.storage.delete([self.key(name) for name in names])
+
+    def key(self, name: str) -> str:
+        return f"{self.name}/{name}"
+
+    def where(self, name: str) -> str:
+        """Path or URI of a file of the folder, for people."""
+        return f"{self.storage.uri}/{self.key(name)}"

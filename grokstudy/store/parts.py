@@ -1,0 +1,196 @@
+"""Rows as Parquet parts. NULL, never NaN: NaN stays out of Parquet statistics and DuckDB then answers wrongly."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import math
+import secrets
+import time
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from grokstudy.spec.axes import Value
+from grokstudy.spec.errors import DamagedFile
+from grokstudy.spec.rows import CURVE_COLUMNS, CheckpointRow, CurveRows, MeasureRow, MeasureValue, TrialRow
+
+ROW_GROUP = 200_000
+"""Rows per group: one trial's curve is found by reading one group of a compacted part (ux.md 4.1)."""
+Kind = Literal["trials", "curves", "measures", "checkpoints"]
+PREFIXES: dict[Kind, str] = {
+    "trials": "trials/part-",
+    "curves": "curves/part-",
+    "measures": "measures/part-",
+    "checkpoints": "checkpoints/index-",
+}
+LOST: dict[Kind, str] = {
+    "trials": "trials recorded only there run again with the next `grokstudy run`",
+    "curves": "the times of its trials stay, their curves cannot be drawn or re-read at another threshold",
+    "measures": "what it held is computed again by the next `grokstudy measure`",
+    "checkpoints": "checkpoints listed only there can no longer be measured",
+}
+
+
+def _arrow_types(record: type) -> dict[str, pa.DataType]:
+    """Column types of a row's dataclass, from its annotations."""
+    plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), tuple[float, ...]: pa.list_(pa.float64())}
+    hints = typing.get_type_hints(record)
+
+    def arrow(hint: Any) -> pa.DataType:
+        if typing.get_origin(hint) is Literal:
+            return pa.string()
+        options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+        return plain[options[0] if isinstance(hint, types.UnionType) else hint]
+
+    return {field.name: arrow(hints[field.name]) for field in dataclasses.fields(record) if field.name != "config"}
+
+
+TRIAL_TYPES = _arrow_types(TrialRow)
+CURVE_TYPES = {name: {"trial_id": pa.string(), "step": pa.int64()}.get(name, pa.float64()) for name in CURVE_COLUMNS}
+MEASURE_TYPES: dict[str, pa.DataType] = {
+    "trial_id": pa.string(),
+    "step": pa.int64(),
+    **{
+        name: _arrow_types(MeasureValue)[name]
+        for name in ("measure", "protocol", "version", "value", "values", "reason")
+    },
+    "written_at": pa.string(),
+}
+CHECKPOINT_TYPES = _arrow_types(CheckpointRow)
+TYPES: dict[Kind, dict[str, pa.DataType]] = {
+    "trials": TRIAL_TYPES,
+    "curves": CURVE_TYPES,
+    "measures": MEASURE_TYPES,
+    "checkpoints": CHECKPOINT_TYPES,
+}
+
+
+def part_name(kind: Kind, stamp: str | None = None) -> str:
+    """A name that no other part has; names sort by `stamp`, by default the time of writing."""
+    return f"{PREFIXES[kind]}{stamp or f'{time.time_ns():016x}'}-{secrets.token_hex(6)}.parquet"
+
+
+def stamp_of(name: str) -> str:
+    """The time-ordered piece of a part's name."""
+    return name.rpartition("/")[2].split("-")[1]
+
+
+def trial_table(rows: Sequence[TrialRow]) -> pa.Table:
+    """One column per field and per config path; a config column holds the narrowest type that fits its values."""
+    table = _table(rows, TRIAL_TYPES)
+    for path in dict.fromkeys(path for row in rows for path in row.config):
+        table = table.append_column(path, _config_array([row.config.get(path) for row in rows]))
+    return table
+
+
+def curve_table(curves: Sequence[CurveRows]) -> pa.Table:
+    """The evaluations of all trials below each other."""
+    lengths = [len(curve.step) for curve in curves]
+    columns: dict[str, pa.Array] = {
+        "trial_id": pa.array(np.repeat([curve.trial_id for curve in curves], lengths), pa.string()),
+        "step": pa.array(np.concatenate([curve.step for curve in curves]), pa.int64()),
+    }
+    for name in CURVE_TYPES:
+        if name not in columns:
+            values = np.concatenate([getattr(curve, name) for curve in curves]).astype(np.float64)
+            columns[name] = pa.array(values, pa.float64(), mask=~np.isfinite(values))
+    return pa.table(columns)
+
+
+def measure_table(rows: Sequence[MeasureRow]) -> pa.Table:
+    """One row per measure; a value that is not finite is NULL with that as its reason."""
+    values = _table([_reasoned(row.value) for row in rows], _arrow_types(MeasureValue))
+    for name in ("trial_id", "step", "written_at"):
+        values = values.append_column(name, pa.array([getattr(row, name) for row in rows], MEASURE_TYPES[name]))
+    return values.select(list(MEASURE_TYPES))
+
+
+def checkpoint_table(rows: Sequence[CheckpointRow]) -> pa.Table:
+    return _table(rows, CHECKPOINT_TYPES)
+
+
+def encode(table: pa.Table) -> bytes:
+    """The table as one Parquet file. Raises ValueError if a NaN is in it."""
+    return encode_batches(table.schema, table.to_batches())
+
+
+def encode_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> bytes:
+    """As `encode`, for rows that arrive in batches."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for batch in batches:
+            _refuse_nan(batch)
+            writer.write_table(pa.Table.from_batches([batch], schema), row_group_size=ROW_GROUP)
+    return sink.getvalue()
+
+
+def part_schema(path: Path, kind: Kind, where: str) -> pa.Schema:
+    """Columns of a part (or of a local copy of `where`), read from its footer, once per process.
+
+    Raises:
+        DamagedFile: the part is truncated or no Parquet file.
+        FileNotFoundError: it was compacted away meanwhile.
+    """
+    state = path.stat()
+    return _schema(path, kind, where, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _schema(path: Path, kind: Kind, where: str, modified: int, size: int) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        if not path.exists():
+            raise FileNotFoundError(path) from error
+        raise DamagedFile(
+            f"{where}: this part of the study is damaged ({size} bytes, not a whole Parquet file). Its rows are lost, "
+            f"all other parts are whole. Move it out of the folder to go on: {LOST[kind]}."
+        ) from error
+
+
+def _table(rows: Sequence[Any], columns: dict[str, pa.DataType]) -> pa.Table:
+    return pa.table(
+        {name: pa.array([_finite(getattr(row, name)) for row in rows], type) for name, type in columns.items()}
+    )
+
+
+def _finite(value: Any) -> Any:
+    """The value, with NULL for numbers that are not finite."""
+    if isinstance(value, tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, (float, np.floating)) and not math.isfinite(value) else value
+
+
+def _reasoned(value: MeasureValue) -> MeasureValue:
+    if value.value is None or math.isfinite(value.value):
+        return value
+    return dataclasses.replace(value, value=None, reason=value.reason or f"not finite ({value.value})")
+
+
+def _config_array(values: Sequence[Value]) -> pa.Array:
+    """Typed by the values that are given. Where none is, Arrow's null type, which unites with any other part's type."""
+    given = {type(value) for value in values if value is not None}
+    if not given:
+        return pa.nulls(len(values))
+    if given <= {int, float} and float in given:
+        return pa.array([None if value is None or value != value else float(value) for value in values], pa.float64())
+    for kind, type_ in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
+        if given == {kind}:
+            return pa.array(values, type_)
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _refuse_nan(batch: pa.RecordBatch) -> None:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        flat = column.flatten() if pa.types.is_list(column.type) else column
+        if pa.types.is_floating(flat.type) and pc.any(pc.is_nan(flat)).as_py():
+            raise ValueError(f"column '{name}' holds NaN; parts hold NULL instead.")

@@ -1,0 +1,72 @@
+"""What a running study looks like right now: written by the driver, read by whoever shows progress."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from typing import Literal
+
+from grokstudy.execution.job import PackJob, Progress
+
+Stage = Literal["preparing", "training", "measuring", "reporting", "finished"]
+
+
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class Board:
+    """Counts of one run of a study. Readers in other threads only see numbers; nothing here is a result."""
+
+    study: str
+    planned: int = 0
+    done_before: int = 0
+    updates_planned: int = 0
+    stage: Stage = "preparing"
+    measured: int = 0
+    to_measure: int = 0
+    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
+    notices: list[str] = dataclasses.field(default_factory=list)
+    training_since: float | None = None
+    _updates: dict[str, int] = dataclasses.field(default_factory=dict)
+    _ended: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+
+    def pack(self, progress: Progress) -> None:
+        """Counters of a running pack."""
+        self._updates[progress.pack_id] = progress.updates
+        self._ended[progress.pack_id] = Counter(progress.outcomes)
+
+    def pack_finished(self, job: PackJob, error: str | None) -> None:
+        """A pack ended."""
+        if error is not None:
+            self._ended[job.pack_id] = Counter(failed=len(job.trials))
+
+    @property
+    def done_now(self) -> Counter[str]:
+        """Trials that ended in this run, by outcome."""
+        return sum(list(self._ended.values()), Counter())
+
+    @property
+    def done(self) -> int:
+        """Trials that have nothing left to do, from this run and before."""
+        return self.done_before + self.done_now.total()
+
+    @property
+    def all_outcomes(self) -> Counter[str]:
+        return self.outcomes + self.done_now
+
+    @property
+    def updates(self) -> int:
+        """Member updates made in this run."""
+        return sum(self._updates.values())
+
+    @property
+    def rate(self) -> float | None:
+        """Member updates per second."""
+        if self.training_since is None or not self.updates:
+            return None
+        return self.updates / max(time.monotonic() - self.training_since, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate for the training that is left."""
+        rate = self.rate
+        return None if rate is None else max(self.updates_planned - self.updates, 0) / rate

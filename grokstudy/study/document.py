@@ -1,0 +1,126 @@
+"""study.yaml: the resolved study as it stands, and whether a config describes the same study."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+from grokstudy.spec.axes import Axis
+from grokstudy.spec.decode import decode
+from grokstudy.spec.errors import BadInput, DamagedFile
+from grokstudy.spec.interfaces import Sampler
+from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.study import MeasureSettings, StudySpec, without
+from grokstudy.spec.trial import plugin_name
+from grokstudy.store.folder import StudyFolder
+
+FILE = "study.yaml"
+VERSIONS = ("torch", "ray", "mlflow", "optuna", "numpy", "hydra-core", "duckdb", "pyarrow")
+RECORDS: Mapping[str, type] = {
+    "measures": MeasureSettings,
+    "engine": EngineSettings,
+    "checkpoint": CheckpointSettings,
+    "cluster": ClusterSettings,
+    "storage": StorageSettings,
+    "tracking": TrackingSettings,
+}
+
+
+def to_yaml(spec: StudySpec) -> str:
+    """The study as text that `from_yaml` reads back."""
+    document = {
+        "name": spec.name,
+        "source": spec.source,
+        "base": dict(spec.base),
+        "axes": [_plain(dataclasses.asdict(axis)) for axis in spec.axes],
+        "sampler": {"name": plugin_name(spec.sampler), **_plain(dataclasses.asdict(spec.sampler))},
+        "budget": spec.budget,
+        **{key: _plain(dataclasses.asdict(getattr(spec, key))) for key in RECORDS},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "written_at": datetime.now(UTC).isoformat(),
+    }
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def from_yaml(text: str, where: str) -> StudySpec:
+    """The study that `to_yaml` wrote.
+
+    Raises:
+        DamagedFile: the text is no study.
+    """
+    from grokstudy.spec.decode import decode_plugin
+
+    try:
+        document = yaml.safe_load(text)
+        sampler = decode_plugin("sampler", document["sampler"])
+        assert isinstance(sampler, Sampler)
+        return StudySpec(
+            name=document["name"],
+            source=document["source"],
+            base=document["base"],
+            axes=tuple(decode(Axis, {**axis, "values": tuple(axis["values"])}, "axes") for axis in document["axes"]),
+            sampler=sampler,
+            budget=document["budget"],
+            **{key: decode(record, document[key], key) for key, record in RECORDS.items()},
+        )
+    except BadInput:
+        raise
+    except (yaml.YAMLError, KeyError, TypeError, AssertionError) as error:
+        raise DamagedFile(f"{where}: not a readable study ({error}). Restore it from its attempts/ folder.") from error
+
+
+def stored_spec(folder: StudyFolder) -> StudySpec | None:
+    """The study in this folder, or None if there is none yet."""
+    text = folder.get_text(FILE)
+    return None if text is None else from_yaml(text, f"{folder.name}/{FILE}")
+
+
+def check_same_study(old: StudySpec, new: StudySpec) -> None:
+    """Accepts wider or narrower axes, a field turned into an axis, any budget; nothing else may differ.
+
+    Raises:
+        BadInput: a fixed setting, or the mode in which trials are computed, differs: names it, with both values.
+    """
+    varied = {axis.path for axis in (*old.axes, *new.axes)}
+    if "seed" in varied:
+        varied |= {"seeds.data", "seeds.init", "seeds.batch", "seeds.noise"}
+    before, after = without(old.base, tuple(varied)), without(new.base, tuple(varied))
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path):
+            raise _different(old.name, path, before.get(path), after.get(path))
+    for field in dataclasses.fields(EngineSettings):
+        was, now = getattr(old.engine, field.name), getattr(new.engine, field.name)
+        if was != now:
+            raise _different(old.name, f"engine.{field.name}", was, now)
+
+
+def record_attempt(folder: StudyFolder, spec: StudySpec) -> None:
+    """Writes study.yaml and keeps this attempt's copy."""
+    text = to_yaml(spec)
+    folder.put_text(FILE, text)
+    folder.put_text(f"attempts/{datetime.now(UTC):%Y%m%dT%H%M%S%f}.yaml", text)
+
+
+def _different(name: str, path: str, before: object, after: object) -> BadInput:
+    return BadInput(
+        f"{path}: study '{name}' exists with {before}, got {after}. A study keeps its fixed settings; "
+        f"give this one another --name, or vary {path} as an axis of both."
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _versions() -> dict[str, str]:
+    return {"grokstudy": importlib.metadata.version("grokstudy")} | {
+        name: importlib.metadata.version(name) for name in VERSIONS
+    }

@@ -1,0 +1,104 @@
+"""Which trials a study has, which are left to do, and how they are packed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from grokstudy.engine.signature import signature
+from grokstudy.execution.job import LaneRef, PackJob
+from grokstudy.spec import plugins
+from grokstudy.spec.axes import Point
+from grokstudy.spec.identity import trial_id
+from grokstudy.spec.study import StudySpec, with_values
+from grokstudy.spec.trial import TrialSpec
+from grokstudy.store.snapshots import SnapshotMeta
+from grokstudy.store.views import TrialState
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PlannedTrial:
+    """One trial of the study."""
+
+    trial_id: str
+    point: Point
+    config: Mapping[str, Any]
+    spec: TrialSpec
+
+
+def planned_trials(spec: StudySpec, points: Iterable[Point]) -> list[PlannedTrial]:
+    """The trials at these points in their order, each trial once however many points lead to it."""
+    trials: dict[str, PlannedTrial] = {}
+    for point in points:
+        trial = spec.trial(point)
+        identity = trial_id(trial)
+        if identity not in trials:
+            config = with_values(spec.base, point)
+            trials[identity] = PlannedTrial(trial_id=identity, point=point, config=config, spec=trial)
+    return list(trials.values())
+
+
+def is_done(state: TrialState | None, budget: int, *, only_censored: bool = False) -> bool:
+    """Whether nothing is left to do for a trial at this budget.
+
+    A failed or stopped trial is never done, a diverged one always; `only_censored` also leaves those with a t_gen alone.
+    """
+    if state is None or state.status in ("failed", "stopped"):
+        return False
+    if state.status == "diverged":
+        return True
+    return state.steps_run >= budget or (only_censored and state.t_gen is not None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredState:
+    """Where a trial can go on from."""
+
+    lane: LaneRef
+    step: int
+
+
+def stored_states(metas: Sequence[SnapshotMeta], budget: int) -> dict[str, StoredState]:
+    """The furthest stored state of every trial, not beyond the budget."""
+    best: dict[str, StoredState] = {}
+    for meta in metas:
+        for lane, identity in enumerate(meta.trial_ids):
+            if meta.step <= budget and (identity not in best or best[identity].step < meta.step):
+                best[identity] = StoredState(lane=LaneRef(pack_id=meta.pack_id, lane=lane), step=meta.step)
+    return best
+
+
+def pack_jobs(
+    spec: StudySpec, storage: str, trials: Sequence[PlannedTrial], stored: Mapping[str, StoredState], slots: int
+) -> list[PackJob]:
+    """Packs of trials with equal signature and equal step, in the order of their first trial.
+
+    A group is cut so that every slot gets a part of it: packs are small enough that none idles at the end.
+    """
+    groups: dict[tuple[str, int], list[PlannedTrial]] = {}
+    for trial in trials:
+        step = stored[trial.trial_id].step if trial.trial_id in stored else 0
+        groups.setdefault((signature(trial.spec), step), []).append(trial)
+    jobs = []
+    for (_, step), members in groups.items():
+        size = min(spec.cluster.pack_size, math.ceil(len(members) / slots))
+        for start in range(0, len(members), size):
+            part = members[start : start + size]
+            jobs.append(
+                PackJob(
+                    study=spec.name,
+                    storage=storage,
+                    trials=tuple((trial.trial_id, trial.config) for trial in part),
+                    budget=spec.budget,
+                    start_step=step,
+                    lanes=tuple(stored[trial.trial_id].lane for trial in part) if step else (),
+                    engine=spec.engine,
+                    checkpoint=spec.checkpoint,
+                    snapshot_seconds=spec.cluster.snapshot_seconds,
+                    plugin_files=tuple(plugins.files()),
+                )
+            )
+    order = {trial.trial_id: i for i, trial in enumerate(trials)}
+    return sorted(jobs, key=lambda job: order[job.trials[0][0]])

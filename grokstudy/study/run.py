@@ -1,0 +1,208 @@
+"""The life of a study: propose, skip what is done, run, measure, project, report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from types import FrameType
+
+from grokstudy.circuits._measure import measures
+from grokstudy.execution.executor import Executor, executor
+from grokstudy.execution.job import PackJob, Progress
+from grokstudy.measure_jobs.run import measure_study
+from grokstudy.spec.outcome import outcome
+from grokstudy.spec.study import StudySpec
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.lock import study_lock
+from grokstudy.store.snapshots import delete_snapshot, snapshots
+from grokstudy.store.trial_rows import trial_rows
+from grokstudy.store.views import TrialState, connect, read_trials
+from grokstudy.study.board import Board
+from grokstudy.study.document import check_same_study, record_attempt, stored_spec
+from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, stored_states
+from grokstudy.study.projection import Projection
+from grokstudy.study.report import write_report
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StudyPlan:
+    """What a run of the study would do."""
+
+    spec: StudySpec
+    folder: StudyFolder
+    trials: tuple[PlannedTrial, ...]
+    left: tuple[PlannedTrial, ...]
+    jobs: tuple[PackJob, ...]
+
+    @property
+    def updates(self) -> int:
+        """Member updates to make."""
+        return sum((job.budget - job.start_step) * len(job.trials) for job in self.jobs)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StudyResult:
+    """What a run of the study did."""
+
+    folder: StudyFolder
+    planned: int
+    ran: int
+    outcomes: Mapping[str, int]
+    report: tuple[str, ...]
+    stopped: bool
+
+
+def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> StudyPlan:
+    """Which trials the study has and which are left, without changing anything.
+
+    Raises:
+        BadInput: a setting or value cannot be used, or the study exists with other fixed settings.
+    """
+    measures(spec.measures.names, spec.measures.key_freq_rule)
+    folder = StudyFolder.open(spec.storage.root, spec.name)
+    old = stored_spec(folder)
+    states: dict[str, TrialState] = {}
+    if old is not None:
+        check_same_study(old, spec)
+        states = {state.trial_id: state for state in read_trials(folder)}
+    trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [])
+    left = [t for t in trials if not is_done(states.get(t.trial_id), spec.budget, only_censored=only_censored)]
+    stored = stored_states(snapshots(folder), spec.budget) if left and old is not None else {}
+    jobs = pack_jobs(spec, folder.storage.uri, left, stored, slots)
+    return StudyPlan(spec=spec, folder=folder, trials=tuple(trials), left=tuple(left), jobs=tuple(jobs))
+
+
+def run_study(
+    spec: StudySpec, board: Board, *, only_censored: bool = False, max_hours: float | None = None
+) -> StudyResult:
+    """Runs what is missing of a study, to its report.
+
+    A first SIGINT or SIGTERM lets running packs take a snapshot and ends the study in order, a second one at once;
+    running it again goes on.
+
+    Raises:
+        BadInput: as `plan_study`.
+        StudyBusy: another live process runs this study.
+    """
+    with executor(spec.cluster) as execution:
+        plan = plan_study(spec, execution.slots(), only_censored=only_censored)
+        with study_lock(plan.folder) as lock:
+            if lock.taken_over_from:
+                board.notices.append(f"Went on after {lock.taken_over_from}, which no longer runs.")
+            plan = plan_study(spec, execution.slots(), only_censored=only_censored)  # another run may just have ended
+            record_attempt(plan.folder, spec)
+            return _run(plan, execution, board, max_hours)
+
+
+def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | None) -> StudyResult:
+    spec, folder = plan.spec, plan.folder
+    board.planned, board.done_before = len(plan.trials), len(plan.trials) - len(plan.left)
+    board.updates_planned = plan.updates
+    board.outcomes = _outcomes_before(plan)
+    deadline = None if max_hours is None else time.monotonic() + max_hours * 3600
+    with Projection(spec, folder, board) as projection, _interruptible() as interrupt:
+        if plan.jobs:
+            board.stage, board.training_since = "training", time.monotonic()
+            source = _Packs(plan.jobs, board, projection, interrupt, deadline)
+            execution.run_packs(source, f"{spec.name}-{os.getpid()}")
+            _drop_superseded(folder, spec.budget)
+        stopped = interrupt.is_set() or (deadline is not None and time.monotonic() > deadline)
+        if not stopped and spec.measures.names:
+            board.stage = "measuring"
+            names, rule, which = spec.measures.names, spec.measures.key_freq_rule, spec.measures.checkpoints
+            for board.measured, board.to_measure in measure_study(folder, execution, names, rule, which):
+                if interrupt.is_set():
+                    stopped = True
+                    break
+        board.stage = "reporting"
+        report = write_report(folder, spec)
+        projection.state = "stopped" if stopped else "finished"
+    board.stage = "finished"
+    return StudyResult(
+        folder=folder,
+        planned=len(plan.trials),
+        ran=board.done_now.total(),
+        outcomes=dict(board.all_outcomes),
+        report=tuple(report),
+        stopped=stopped,
+    )
+
+
+class _Packs:
+    """The study's packs as the executors see them."""
+
+    def __init__(
+        self,
+        jobs: tuple[PackJob, ...],
+        board: Board,
+        projection: Projection,
+        interrupt: threading.Event,
+        deadline: float | None,
+    ) -> None:
+        self._jobs, self._board, self._projection = deque(jobs), board, projection
+        self._interrupt, self._deadline = interrupt, deadline
+
+    def next(self) -> PackJob | None:
+        return self._jobs.popleft() if self._jobs and not self.stopping else None
+
+    def progress(self, progress: Progress) -> None:
+        self._board.pack(progress)
+
+    def finished(self, job: PackJob, error: str | None) -> None:
+        self._board.pack_finished(job, error)
+        if error is not None:
+            self._board.notices.append(f"A pack of {len(job.trials)} trials failed: {error}. Run again to retry them.")
+        self._projection.due()
+
+    @property
+    def exhausted(self) -> bool:
+        return not self._jobs or self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        return self._interrupt.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
+
+
+def _outcomes_before(plan: StudyPlan) -> Counter[str]:
+    """Outcomes of the trials that need no run."""
+    left = {trial.trial_id for trial in plan.left}
+    planned = {trial.trial_id for trial in plan.trials}
+    with connect([plan.folder]) as connection:
+        rows = [row for row in trial_rows(connection) if row.trial_id in planned - left]
+    return Counter(outcome(row.t_mem, row.t_gen, diverged=row.status == "diverged") for row in rows)
+
+
+def _drop_superseded(folder: StudyFolder, budget: int) -> None:
+    """Deletes snapshots that no trial would go on from."""
+    metas = snapshots(folder)
+    used = {state.lane.pack_id for state in stored_states(metas, max([budget, *(m.step for m in metas)])).values()}
+    for meta in metas:
+        if meta.pack_id not in used:
+            delete_snapshot(folder, meta.pack_id)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one raises KeyboardInterrupt."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""Runs in MLflow: found in bulk, written in as few calls as its limits allow."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from grokstudy.tracking import names
+from grokstudy.tracking.connection import Connection, reaching
+from grokstudy.tracking.content import RunContent
+from grokstudy.tracking.mlflow_api import Metric, Param, Run, RunTag, ViewType
+
+PAGE = 1000
+ENTITIES, PARAMS, TAGS = 1000, 100, 100
+"""What one log_batch takes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """What is known of a run in MLflow."""
+
+    run_id: str
+    name: str
+    status: str
+    started: int
+    digest: str | None
+    """Of its content; None if it was never written to the end."""
+    curve_end: int
+    """Curve points up to this step are there; -1 = none."""
+
+    def is_current(self, digest: str, name: str) -> bool:
+        """Whether it was written in full, with this content."""
+        return self.status not in ("RUNNING", "SCHEDULED") and self.digest == digest and self.name == name
+
+
+def find_runs(connection: Connection, experiment_id: str, role: str) -> list[Run]:
+    """All runs of one role that are not deleted."""
+    found: list[Run] = []
+    token: str | None = None
+    with reaching(connection.uri):
+        while True:
+            page = connection.client.search_runs(
+                [experiment_id],
+                filter_string=f"tags.`{names.ROLE}` = '{role}'",
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=PAGE,
+                page_token=token,
+            )
+            found.extend(page)
+            token = page.token
+            if not token:
+                return found
+
+
+def by_key(runs: list[Run], tag: str) -> tuple[dict[str, StoredRun], list[str]]:
+    """Runs by the value of `tag`, and the ids of those that repeat another; complete runs go before earlier ones."""
+    kept: dict[str, StoredRun] = {}
+    repeated: list[str] = []
+    stored = ((run.data.tags.get(tag), _stored(run)) for run in runs)
+    for key, run in sorted(stored, key=lambda pair: (pair[1].digest is None, pair[1].started, pair[1].run_id)):
+        if key is None:  # not ours
+            continue
+        if key in kept:
+            repeated.append(run.run_id)
+        else:
+            kept[key] = run
+    return kept, repeated
+
+
+def create_run(connection: Connection, experiment_id: str, content: RunContent) -> StoredRun:
+    """A new run with all its content."""
+    with reaching(connection.uri):
+        tags = {key: names.cut(value, names.TAG_LIMIT) for key, value in content.identity.items()}
+        run = connection.client.create_run(experiment_id, start_time=content.started, tags=tags, run_name=content.name)
+        return _write(connection, run.info.run_id, content, after=-1, is_new=True)
+
+
+def update_run(connection: Connection, run: StoredRun, content: RunContent) -> StoredRun:
+    """An existing run with new content: curve points that it has are not sent again, params never change."""
+    with reaching(connection.uri):
+        if run.name != content.name:
+            connection.client.update_run(run.run_id, name=content.name)
+        return _write(connection, run.run_id, content, after=run.curve_end, is_new=run.digest is None)
+
+
+def delete_run(connection: Connection, run_id: str) -> None:
+    """Moves a run to MLflow's bin."""
+    with reaching(connection.uri):
+        connection.client.delete_run(run_id)
+
+
+def _write(connection: Connection, run_id: str, content: RunContent, *, after: int, is_new: bool) -> StoredRun:
+    points = [point for point in content.curves if point.step > after] + list(content.facts)
+    metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
+    params = [Param(key, value) for key, value in content.params.items()] if is_new else []
+    # an empty text takes back a tag of an earlier write (a failed trial's error)
+    given = {**content.tags, names.CURVE_END: str(content.curve_end), names.SYNCED: content.digest}
+    tags = [
+        RunTag(key, names.cut(value or "", names.TAG_LIMIT))
+        for key, value in given.items()
+        if value is not None or not is_new
+    ]
+    client = connection.client
+    if len(metrics) + len(params) + len(tags) <= ENTITIES and len(params) <= PARAMS and len(tags) <= TAGS:
+        client.log_batch(run_id, metrics=metrics, params=params, tags=tags)  # MLflow writes the tags last
+    else:
+        client.log_batch(run_id, metrics=metrics, params=params)  # cut into batches by the client
+        client.log_batch(run_id, tags=tags)
+    client.set_terminated(run_id, status=content.status, end_time=content.ended)
+    return StoredRun(
+        run_id=run_id,
+        name=content.name,
+        status=content.status,
+        started=content.started,
+        digest=content.digest,
+        curve_end=content.curve_end,
+    )
+
+
+def _stored(run: Run) -> StoredRun:
+    tags = run.data.tags
+    return StoredRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        started=run.info.start_time or 0,
+        digest=tags.get(names.SYNCED),
+        curve_end=int(tags.get(names.CURVE_END, -1)),
+    )

@@ -1,0 +1,62 @@
+"""A phase diagram of a real study folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from grokstudy.phase import export
+from grokstudy.phase.diagram import phase_diagram
+from grokstudy.phase.query import PhaseQuery
+from grokstudy.spec.rows import CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.views import connect
+
+
+def row(wd: float, seed: int, t_gen: int | None) -> TrialRow:
+    seeds = dict.fromkeys(("seed", "seed_data", "seed_init", "seed_batch", "seed_noise"), seed)
+    absent = ("stop_reason", "t_mem_lo", "t_gen_lo", "t_lose", "diverged_step", "test_acc_at_t_mem", "parent_trial")
+    numbers = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
+    return TrialRow(
+        trial_id=f"{wd:g}-{seed}",
+        study="real",
+        pack_id="p0",
+        **seeds,
+        budget=1000,
+        steps_run=1000,
+        status="done",
+        t_mem=10,
+        t_gen=t_gen,
+        retention="unknown",
+        **dict.fromkeys(absent),
+        **dict.fromkeys(numbers, 0.5),
+        lr_wd=0.001 * wd,
+        parent_step=None,
+        numerics="cpu",
+        error=None,
+        seconds=1.0,
+        written_at="2026-01-01T00:00:00+00:00",
+        config={"regularization.weight_decay": wd, "task.name": "modular", "batch_size": None},
+    )
+
+
+def test_a_study_folder_becomes_a_diagram_with_measures_and_curves(tmp_path: Path) -> None:
+    folder = StudyFolder.open(str(tmp_path), "real")
+    rows = [row(wd, seed, 100 if wd else None) for wd in (0.0, 0.1, 1.0, 10.0) for seed in (0, 1)]
+    folder.put_trials(rows)
+    steps = np.arange(0, 1001, 10)
+    late = (steps >= 500).astype(float)
+    other = {name: np.ones(len(steps)) for name in ("train_loss", "test_loss", "train_acc")}
+    norms = {name: np.ones(len(steps)) for name in ("sum_sq_weights", "last_layer_norm", "logit_scale")}
+    folder.put_curves([CurveRows(trial_id=one.trial_id, step=steps, test_acc=late, **other, **norms) for one in rows])
+    gini = MeasureValue(measure="gini_W_E", value=1.5, values=None, protocol="", version=1, reason=None)
+    folder.put_measures([MeasureRow(trial_id=one.trial_id, step=150, value=gini, written_at="2026") for one in rows])
+
+    with connect([folder]) as connection:
+        stored = phase_diagram(connection, PhaseQuery(x="weight_decay"))
+        again = phase_diagram(connection, PhaseQuery(x="weight_decay", tau=0.9, value="t_gen"))
+        measured = phase_diagram(connection, PhaseQuery(x="weight_decay", value="gini_W_E", at="t_gen"))
+    assert stored["p_gen"].to_numpy().tolist() == [0, 1, 1, 1]
+    assert again["value"].to_numpy().tolist() == [500] * 4
+    assert export.cells_table(measured)["value"].to_pylist() == [None, 1.5, 1.5, 1.5]
