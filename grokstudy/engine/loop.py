@@ -13,11 +13,11 @@ from torch import Tensor
 from grokstudy.engine.batch import PackData
 from grokstudy.engine.evaluate import TEST_LOSS, TRAIN_LOSS, evaluate
 from grokstudy.engine.gradients import Gradient
-from grokstudy.spec.settings import CheckpointSettings, EngineSettings
 from grokstudy.engine.ring import Ring
 from grokstudy.engine.state import Lane, Member, PackState, restore
 from grokstudy.engine.step import Update
 from grokstudy.spec.schedule import is_checkpoint, next_evaluation
+from grokstudy.spec.settings import CheckpointSettings, EngineSettings
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 

@@ -29,7 +29,7 @@ def signature(spec: TrialSpec) -> str:
     rows = spec.task.train_rows() if spec.batch_size is None else spec.batch_size
     shapes = {
         "padded_rows": padded_rows(rows),
-        "all_rows": len(spec.task.data(spec.seeds).labels),
+        "all_rows": spec.task.rows(),
         "shape": [shape.positions, shape.vocab, shape.classes],
         "terms": active_terms(spec),
     }

@@ -102,7 +102,9 @@ class PackState:
         """The state as named tensors; `restore` is the inverse."""
         out = {"params": self.params} | {f"optimizer.{name}": t for name, t in self.optimizer.items()}
         out["curve_steps"] = torch.tensor(self.curve_steps, dtype=torch.int64)
-        out["curves"] = torch.from_numpy(np.array(self.curves).reshape(len(self.curves), len(self.members), len(COLUMNS)))
+        out["curves"] = torch.from_numpy(
+            np.array(self.curves).reshape(len(self.curves), len(self.members), len(COLUMNS))
+        )
         for lane, watch in enumerate(self.watches):
             if watch.in_transition and watch.ring.steps:
                 out[f"ring.{lane}.params"] = watch.ring.stacked()

@@ -55,6 +55,8 @@ class Progress:
     """Updates made by all members together since the pack started here."""
     outcomes: Mapping[str, int]
     """Finished trials by outcome, and `failed`."""
+    latest: Mapping[str, float] | None = None
+    """The last evaluation of a trial that is alone in its pack."""
 
 
 class PackSource(Protocol):

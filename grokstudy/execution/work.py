@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from grokstudy.engine.evaluate import COLUMNS
 from grokstudy.engine.loop import Checkpoint, Leaving, Tick, Transition, run_pack
 from grokstudy.engine.state import Lane, Member, PackState
 from grokstudy.execution.job import PackJob, Progress
@@ -120,6 +121,7 @@ class _Pack:
             step=state.step,
             updates=self.updates,
             outcomes=dict(self.outcomes),
+            latest=dict(zip(COLUMNS, state.curves[-1][0].tolist(), strict=True)) if len(state.members) == 1 else None,
         )
 
     def _leave(self, event: Leaving) -> None:
@@ -165,5 +167,3 @@ class _Pack:
     def _flush_index(self) -> None:
         self.folder.put_index(self.index)
         self.index = []
-
-

@@ -91,7 +91,10 @@ def _present(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], Sto
 
 
 def _complete(
-    present: Mapping[tuple[str, int], Stored], checkpoint: CheckpointRow, chosen: Sequence[tuple[str, Measure]], rule: str
+    present: Mapping[tuple[str, int], Stored],
+    checkpoint: CheckpointRow,
+    chosen: Sequence[tuple[str, Measure]],
+    rule: str,
 ) -> bool:
     here = present.get((checkpoint.trial_id, checkpoint.step), set())
     return all(_measured(here, name, measure, rule) for name, measure in chosen)
@@ -102,9 +105,14 @@ def _measured(here: Stored, name: str, measure: Measure, rule: str) -> bool:
     depends = hasattr(measure, "rule")
     for wanted in measure.names:
         hits = [protocol for found, version, protocol in here if found == wanted and version == measure.version]
-        if not any(not depends or f"keys={rule}" in protocol for protocol in hits):
+        if not any(not depends or _names_rule(protocol, rule) for protocol in hits):
             return any(found == name and version == measure.version for found, version, _ in here)  # does not apply
     return True
+
+
+def _names_rule(protocol: str, rule: str) -> bool:
+    """Whether a protocol such as `keys=neuron;terms=2` or `keys=random8;size=neuron` was made under this rule."""
+    return rule in (part.partition("=")[2] for part in protocol.split(";"))
 
 
 def _last_generalised(

@@ -37,9 +37,7 @@ def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob) -> list[
     keys, reason = _keys(folder, trial, spec, data, job.rule)
     rows = []
     for checkpoint in trial.checkpoints:
-        subject = Subject(
-            spec=spec, data=data, params=_params(folder, checkpoint), key_freqs=keys, keys_reason=reason
-        )
+        subject = Subject(spec=spec, data=data, params=_params(folder, checkpoint), key_freqs=keys, keys_reason=reason)
         written = datetime.now(UTC).isoformat()
         rows += [
             MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)

@@ -34,7 +34,9 @@ class QuadMLP(Model):
 
     def check(self, shape: Shape) -> None:
         if shape.positions != 2 or shape.vocab == 0:
-            raise BadInput(f"model: quad_mlp reads two tokens; this task has {shape.positions} inputs. Use transformer.")
+            raise BadInput(
+                f"model: quad_mlp reads two tokens; this task has {shape.positions} inputs. Use transformer."
+            )
 
     def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
         import torch
@@ -42,10 +44,13 @@ class QuadMLP(Model):
         std = 0.5 / (2 * self.width) ** (1 / 3)
         shapes = {"U": (shape.vocab, self.width), "V": (shape.vocab, self.width), "W": (self.width, shape.classes)}
         return {
-            name: torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size)) for name, size in shapes.items()
+            name: torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size))
+            for name, size in shapes.items()
         }
 
-    def apply(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows outputs"]:
+    def apply(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
+    ) -> Float[Tensor, "rows outputs"]:
         pre = self._pre(params, inputs)
         return (pre * pre) @ params["W"]
 

@@ -80,7 +80,9 @@ class Transformer(Model):
                 params[name] = torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size))
         return params
 
-    def apply(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows outputs"]:
+    def apply(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
+    ) -> Float[Tensor, "rows outputs"]:
         return self.activations(params, inputs)["logits"]
 
     def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:

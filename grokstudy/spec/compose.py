@@ -16,7 +16,6 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -26,12 +25,20 @@ from grokstudy.spec.axes import Axis
 from grokstudy.spec.decode import TRIAL_GROUPS, decode, decode_plugin
 from grokstudy.spec.errors import BadInput, nearest, unknown
 from grokstudy.spec.interfaces import GROUPS, Sampler
-from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.settings import (
+    CheckpointSettings,
+    ClusterSettings,
+    EngineSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from grokstudy.spec.study import MeasureSettings, StudySpec
 
 NUMERICS = ("dtype",)
 """Keys of the `engine` group that belong to the trial; the others say how it is computed."""
 CHOICES = ("preset", "study")
+SETTINGS = ("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "measures", "source")
+"""Top-level keys of a config that are not groups with options."""
 
 
 def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: Path | None = None) -> StudySpec:
@@ -46,12 +53,23 @@ def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: 
         BadInput: any key, value or name that cannot be used.
     """
     parsed = grammar.parse(words)
+    for override in parsed.fixed:
+        group, value = override.key_or_group, override.value()
+        if group in _group_names() and not isinstance(value, (str, Mapping)):
+            raise unknown(group, str(value), options(group, config_dir))
+        if group == "axes" and isinstance(value, Mapping):
+            raise BadInput(
+                f"axes: got {value}; on the command line an axis is a word of its own, such as seed='seeds(3)'."
+            )
     for axis in parsed.axes:
-        if "." not in axis.path and axis.path in _group_names():
+        if axis.path.removesuffix(".name") in _group_names():
             raise BadInput(
                 f"{axis.path}: an axis varies a setting, not a whole group; run one study for each and compare them."
             )
     config = _composed(parsed, config_dir)
+    for key in config:
+        if key not in (*_group_names(), *SETTINGS):
+            raise BadInput(f"{key}: no such setting{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)} and groups.")
     chosen = {o.key_or_group: str(o.value()) for o in parsed.fixed if o.key_or_group in CHOICES}
     default_name = name or config["name"] or chosen.get("study") or chosen.get("preset") or "study"
     return decode_study({**config, "name": default_name}, _axes(config, parsed))
@@ -81,9 +99,9 @@ def decode_study(config: Mapping[str, Any], axes: Sequence[Axis]) -> StudySpec:
 
 
 def options(group: str, config_dir: Path | None = None) -> list[str]:
-    """Names that a config group offers."""
+    """Names that a config group offers. The `none` of preset and study is only what stands in for none chosen."""
     own = plugins.names(GROUPS[group]) if group in GROUPS else []
-    return sorted({*_yaml_names(group, config_dir), *own} - {"none"})
+    return sorted({*_yaml_names(group, config_dir), *own} - ({"none"} if group in CHOICES else set()))
 
 
 def _composed(parsed: grammar.Words, config_dir: Path | None) -> dict[str, Any]:
@@ -92,7 +110,9 @@ def _composed(parsed: grammar.Words, config_dir: Path | None) -> dict[str, Any]:
     firsts = [f"{axis.path}={_hydra_text(axis.values[0])}" for axis in parsed.axes if axis.values]
     with _hydra(config_dir):
         config = _compose([*words, *firsts], config_dir)
-        dropped = [o.key_or_group for o in parsed.fixed if o.key_or_group in _group_names() and o.key_or_group not in CHOICES]
+        dropped = [
+            o.key_or_group for o in parsed.fixed if o.key_or_group in _group_names() and o.key_or_group not in CHOICES
+        ]
         if dropped and any(o.key_or_group in CHOICES for o in parsed.fixed):
             # A group chosen on the command line drops what preset and study say about it.
             plain = [w for w in [*words, *firsts] if not w.lstrip("+~").startswith(tuple(f"{c}=" for c in CHOICES))]
@@ -135,7 +155,7 @@ def _register_plugins(config_dir: Path | None) -> None:
             fields = dataclasses.fields(plugins.load(room, option))
             defaults = {f.name: "???" if f.default is dataclasses.MISSING else _yaml(f.default) for f in fields}
             store.store(group=group, name=option, node={"name": option, **defaults})
-    terms = {term: 0.0 for term in plugins.names("regularizers")}
+    terms = dict.fromkeys(plugins.names("regularizers"), 0.0)
     store.store(group="regularization", name="every_term", node=terms)
 
 
@@ -166,23 +186,22 @@ def _readable(error: Exception, words: Sequence[str], config_dir: Path | None) -
         if f"'{key}/{value}'" in text:
             return unknown(key, value, options(key, config_dir))
         if f"'{key}'" in text and "Could not override" in text:
-            known = _known_keys([word for word in words if "." not in word.partition("=")[0] and "=" in word], config_dir)
-            hint = nearest(key, known) or "."
-            return BadInput(f"{key}: no such setting here{hint} All settings: docs/config.md.")
-    return BadInput(text)
+            groups = [word for word in words if word.partition("=")[0] in _group_names()]
+            return _no_such_setting(key, _compose(groups, config_dir))
+    where = next((path for cause in _chain(error) if (path := getattr(cause, "full_key", None))), None)
+    return BadInput(f"{where}: {text}" if where else text)
 
 
-def _known_keys(groups: Sequence[str], config_dir: Path | None) -> list[str]:
-    config = _compose([word for word in groups if word.partition("=")[0] in _group_names()], config_dir)
-
-    def walk(node: Any, path: str) -> Iterator[str]:
-        if isinstance(node, Mapping) and node:
-            for key, value in node.items():
-                yield from walk(value, f"{path}.{key}" if path else str(key))
-        else:
-            yield path
-
-    return list(walk(config, ""))
+def _no_such_setting(path: str, config: Mapping[str, Any]) -> BadInput:
+    """Error for a path that the chosen groups do not have: names what its deepest existing group offers."""
+    node, at, rest = config, "", path
+    while isinstance(node.get(rest.partition(".")[0]), Mapping) and "." in rest:
+        head, _, rest = rest.partition(".")
+        node, at = node[head], f"{at}{head}."
+    option = f" of {at}{node['name']}".replace(".", "=", 1) if at and "name" in node else ""
+    names = [key for key in map(str, node) if not at or key != "name"]
+    hint = nearest(rest.partition(".")[0], names).replace("'", f"'{at}", 1)
+    return BadInput(f"{path}: no such setting{option}{hint} Allowed: {', '.join(at + n for n in names) or 'nothing'}.")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -113,7 +113,9 @@ def _tuple(inner: tuple[Any, ...], value: Any, path: str, name: str) -> tuple[An
         inner = (inner[0],) * len(items)
     if len(items) != len(inner):
         raise BadInput(f"{path}: expected {len(inner)} values, got {len(items)}.")
-    return tuple(decode_value(hint, item, f"{path}[{i}]", name) for i, (hint, item) in enumerate(zip(inner, items, strict=True)))
+    return tuple(
+        decode_value(hint, item, f"{path}[{i}]", name) for i, (hint, item) in enumerate(zip(inner, items, strict=True))
+    )
 
 
 def _scalar(hint: type[T], value: Any, path: str) -> T:

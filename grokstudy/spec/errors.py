@@ -31,9 +31,9 @@ class StudyBusy(GrokstudyError):
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest of `allowed`, or an empty string when nothing is near."""
+    """`; did you mean 'x'?` for the closest of `allowed`, or the sentence's full stop when nothing is near."""
     close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.55)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return f"; did you mean '{close[0]}'?" if close else "."
 
 
 def unknown(key: str, given: str, allowed: Iterable[str], remedy: str = "") -> BadInput:

@@ -9,9 +9,7 @@ ALWAYS: Final = object()
 """Neutral of a field that existed from the first version: its value is always part of the trial's identity."""
 
 
-def setting(
-    default: Any = dataclasses.MISSING, *, help: str, neutral: Any = ALWAYS, per_member: bool = False
-) -> Any:
+def setting(default: Any = dataclasses.MISSING, *, help: str, neutral: Any = ALWAYS, per_member: bool = False) -> Any:
     """A dataclass field of a plug-in or record.
 
     Args:

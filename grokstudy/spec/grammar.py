@@ -6,7 +6,7 @@ spaced values (two arguments: an interval for samplers that choose their points)
 
 # No `from __future__ import annotations` here: Hydra checks the arguments of lin, log and seeds against live annotations.
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Union
 
 import numpy as np
@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from grokstudy.spec.axes import Axis, Value
 from grokstudy.spec.errors import BadInput
 
+EXAMPLES = "Settings are words like optimizer.lr=1e-3 or seed='seeds(3)'."
 Number = Union[int, float]  # noqa: UP007  (Hydra checks arguments against typing.Union)
 
 
@@ -50,9 +51,7 @@ def axis(override: Override) -> Axis:
     if isinstance(sweep, IntervalSweep):
         assert sweep.start is not None and sweep.end is not None
         integer = isinstance(sweep.start, int) and isinstance(sweep.end, int)
-        return Axis(
-            path=path, low=float(sweep.start), high=float(sweep.end), log="log" in sweep.tags, integer=integer
-        )
+        return Axis(path=path, low=float(sweep.start), high=float(sweep.end), log="log" in sweep.tags, integer=integer)
     return Axis(path=path, values=tuple(_flat(path, sweep)))
 
 
@@ -63,20 +62,24 @@ def axis_of(path: str, text: Any) -> Axis:
     if not isinstance(text, str):
         return Axis(path=path, values=(text,))
     override = _parsed(f"{path}={text}")
-    return axis(override) if override.is_sweep_override() else Axis(path=path, values=(_plain(override.value()),))
+    return axis(override) if override.is_sweep_override() else Axis(path=path, values=(_plain(path, override.value()),))
 
 
 def _parsed(word: str) -> Override:
     functions = create_functions()
-    for name, function in {"lin": _lin, "log": _log, "seeds": _seeds}.items():
+    own: dict[str, Callable[..., Any]] = {"lin": _lin, "log": _log, "seeds": _seeds}
+    for name, function in own.items():
         functions.register(name, function)
     try:
-        return OverridesParser(functions=functions).parse_override(word)
+        override = OverridesParser(functions=functions).parse_override(word)
     except HydraException as error:
         reason = next((str(cause) for cause in _causes(error) if isinstance(cause, BadInput)), None)
         if reason is None:
-            reason = str(error).strip().splitlines()[0]
-        raise BadInput(f"'{word}': {reason} Settings are words like optimizer.lr=1e-3 or seed='seeds(3)'.") from error
+            reason = str(error).strip().splitlines()[0].removesuffix(".") + "."
+        raise BadInput(f"'{word}': {reason} {EXAMPLES}") from error
+    if not override.key_or_group:
+        raise BadInput(f"'{word}': names no setting. {EXAMPLES}")
+    return override
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
@@ -92,15 +95,15 @@ def _flat(path: str, sweep: Any) -> list[Value]:
         return [_number(v) for v in np.arange(sweep.start, sweep.stop, sweep.step).tolist()]
     if isinstance(sweep, (Glob, IntervalSweep)):
         raise BadInput(f"{path}: cannot mix {type(sweep).__name__} with values.")
-    return [_plain(sweep)]
+    return [_plain(path, sweep)]
 
 
-def _plain(value: Any) -> Value:
+def _plain(path: str, value: Any) -> Value:
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, (str, int, float, bool)) or value is None:
         return value
-    raise BadInput(f"an axis takes numbers, words and booleans, got {value!r}.")
+    raise BadInput(f"{path}: an axis takes numbers, words and booleans, got {value!r}.")
 
 
 def _number(value: float) -> float:

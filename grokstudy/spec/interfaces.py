@@ -72,6 +72,10 @@ class Task(Plugin):
         """Inputs, labels and split: a pure function of the task's settings and `seeds.data`."""
 
     @abstractmethod
+    def rows(self) -> int:
+        """Number of rows, without drawing anything."""
+
+    @abstractmethod
     def train_rows(self) -> int:
         """Number of train rows, without drawing anything."""
 
@@ -88,7 +92,9 @@ class Model(Plugin):
         """Float64 parameters by name; each drawn by `draws.generator(seed, "init", name)`."""
 
     @abstractmethod
-    def apply(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> Float[Tensor, "rows outputs"]:
+    def apply(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
+    ) -> Float[Tensor, "rows outputs"]:
         """Logits. `outputs` may exceed the task's classes (a transformer also scores its "=" token)."""
 
     @abstractmethod

@@ -37,7 +37,9 @@ class TrialRow:
     steps_run: int = column("updates it made")
     status: Status = column("done, ended_early, diverged, failed or stopped")
     stop_reason: str | None = column("why it ended before its budget")
-    t_mem: int | None = column("memorisation time: first evaluation from which train accuracy stays >= .95; NULL if not seen")
+    t_mem: int | None = column(
+        "memorisation time: first evaluation from which train accuracy stays >= .95; NULL if not seen"
+    )
     t_mem_lo: int | None = column("the evaluation before t_mem")
     t_gen: int | None = column("generalisation time: the same of test accuracy; NULL if not seen (censored)")
     t_gen_lo: int | None = column("the evaluation before t_gen")
@@ -57,7 +59,9 @@ class TrialRow:
     error: str | None = column("message of a failed trial")
     seconds: float = column("its share of the packs' stepping time")
     written_at: str = column("UTC, ISO 8601")
-    config: Mapping[str, Value] = column("one column per config path, e.g. optimizer.lr; the leaf is an alias where unique")
+    config: Mapping[str, Value] = column(
+        "one column per config path, e.g. optimizer.lr; the leaf is an alias where unique"
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)

@@ -15,7 +15,9 @@ class EngineSettings:
 
     device: Literal["cpu", "cuda"] = setting("cpu", help="where packs are stepped")
     threads: int = setting(1, help="CPU threads per pack")
-    compile: bool = setting(False, help="torch.compile the gradient (needs a C++ compiler; a cold compile takes 10-80 s)")
+    compile: bool = setting(
+        False, help="torch.compile the gradient (needs a C++ compiler; a cold compile takes 10-80 s)"
+    )
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -82,7 +84,9 @@ class TrackingSettings:
 
     enabled: bool = setting(True, help="write runs to MLflow")
     uri: str | None = setting(None, help="tracking server; null = a database file under a local storage root")
-    granularity: Literal["auto", "trial", "cell"] = setting("auto", help="what an MLflow run is; auto = trial to 2,000 trials")
+    granularity: Literal["auto", "trial", "cell"] = setting(
+        "auto", help="what an MLflow run is; auto = trial to 2,000 trials"
+    )
     curve_points: int = setting(50, help="log-spaced points of a curve")
 
     def __post_init__(self) -> None:

@@ -6,14 +6,20 @@ import copy
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from grokstudy.spec.axes import Axis, Point, Value, rounded
 from grokstudy.spec.decode import TRIAL_GROUPS, decode_trial
 from grokstudy.spec.errors import BadInput, nearest, unknown
 from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Sampler
-from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.settings import (
+    CheckpointSettings,
+    ClusterSettings,
+    EngineSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from grokstudy.spec.trial import TrialSpec
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -25,8 +31,7 @@ class MeasureSettings:
 
     names: tuple[str, ...] = ()
     """Measure plug-ins; empty = none."""
-    checkpoints: str = "all"
-    """`final` or `all`."""
+    checkpoints: Literal["final", "all"] = "all"
     key_freq_rule: str = "neuron"
 
 
@@ -58,6 +63,7 @@ class StudySpec:
         known = list(leaves(self.trial({})))
         for axis in self.axes:
             self._check_axis(axis, known)
+        self._check_seeds()
 
     def trial(self, point: Point) -> TrialSpec:
         """The trial at one point.
@@ -78,11 +84,18 @@ class StudySpec:
                 f"An axis must vary a setting that this task, model, optimizer and loss read: {', '.join(known)}."
             )
         if axis.path.endswith(".name"):
-            raise BadInput(f"{axis.path}: an axis varies a setting, not a whole group; run one study for each and compare.")
-        if axis.path == "seeds.batch" and self.base.get("batch_size") is None:
-            raise BadInput("seeds.batch: nothing reads it at full batch; set batch_size or drop the axis.")
-        if axis.path == "seeds.noise":
-            raise BadInput("seeds.noise: nothing reads it without noise; drop the axis.")
+            raise BadInput(
+                f"{axis.path}: an axis varies a setting, not a whole group; run one study for each and compare."
+            )
+
+    def _check_seeds(self) -> None:
+        """A stream that nothing draws from would only give equal trials other ids."""
+        varied = {axis.path for axis in self.axes}
+        fixed = {f"seeds.{name}" for name, seed in dict(self.base.get("seeds") or {}).items() if seed is not None}
+        if "seeds.batch" in varied | fixed and self.base.get("batch_size") is None and "batch_size" not in varied:
+            raise BadInput("seeds.batch: nothing reads it at full batch; set batch_size or leave it out.")
+        if "seeds.noise" in varied | fixed:
+            raise BadInput("seeds.noise: nothing reads it without noise; leave it out.")
 
 
 def with_values(base: Mapping[str, Any], point: Point) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class Init:
 class Numerics:
     """Settings of the engine that change a trial's numbers."""
 
-    dtype: Literal["float32", "float64"] = setting("float32", neutral="float32", help="precision of weights and updates")
+    dtype: Literal["float32", "float64"] = setting(
+        "float32", neutral="float32", help="precision of weights and updates"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,15 +17,15 @@ from obstore.store import MemoryStore, S3Store
 from grokstudy.spec.errors import BadInput
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import RetryConfig
 
 
 RETRIES: RetryConfig = {"max_retries": 8, "retry_timeout": timedelta(seconds=60)}
 """A service that is away for longer is reported; obstore's own default is three minutes of silence."""
 
 
-CLIENT: ClientConfig = {"timeout": timedelta(minutes=10)}
-"""For one PUT of a large snapshot over a slow line."""
+SETTINGS = {"timeout": "10 minutes"}
+"""For one PUT of a large snapshot over a slow line. (`client_options` would do it too, but undo AWS_ALLOW_HTTP.)"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Bucket:
             raise BadInput(f"storage.root: got '{uri}', must be s3://BUCKET/PREFIX.")
         with _explained(uri):
             prefix = parts.path.strip("/") or None
-            return cls(uri, S3Store(parts.netloc, prefix=prefix, retry_config=RETRIES, client_options=CLIENT))
+            return cls(uri, S3Store(parts.netloc, prefix=prefix, retry_config=RETRIES, config=SETTINGS))  # type: ignore[arg-type]
 
     def put(self, key: str, data: bytes) -> None:
         with _explained(self.uri):

@@ -24,6 +24,7 @@ class Board:
     measured: int = 0
     to_measure: int = 0
     outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
+    latest: Progress | None = None
     notices: list[str] = dataclasses.field(default_factory=list)
     training_since: float | None = None
     _updates: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -31,6 +32,7 @@ class Board:
 
     def pack(self, progress: Progress) -> None:
         """Counters of a running pack."""
+        self.latest = progress
         self._updates[progress.pack_id] = progress.updates
         self._ended[progress.pack_id] = Counter(progress.outcomes)
 

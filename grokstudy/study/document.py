@@ -12,10 +12,16 @@ from typing import Any
 import yaml
 
 from grokstudy.spec.axes import Axis
-from grokstudy.spec.decode import decode
+from grokstudy.spec.decode import decode, decode_plugin
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.spec.interfaces import Sampler
-from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.settings import (
+    CheckpointSettings,
+    ClusterSettings,
+    EngineSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from grokstudy.spec.study import MeasureSettings, StudySpec, without
 from grokstudy.spec.trial import plugin_name
 from grokstudy.store.folder import StudyFolder
@@ -54,8 +60,6 @@ def from_yaml(text: str, where: str) -> StudySpec:
     Raises:
         DamagedFile: the text is no study.
     """
-    from grokstudy.spec.decode import decode_plugin
-
     try:
         document = yaml.safe_load(text)
         sampler = decode_plugin("sampler", document["sampler"])
@@ -64,7 +68,7 @@ def from_yaml(text: str, where: str) -> StudySpec:
             name=document["name"],
             source=document["source"],
             base=document["base"],
-            axes=tuple(decode(Axis, {**axis, "values": tuple(axis["values"])}, "axes") for axis in document["axes"]),
+            axes=tuple(Axis(**{**axis, "values": tuple(axis["values"])}) for axis in document["axes"]),
             sampler=sampler,
             budget=document["budget"],
             **{key: decode(record, document[key], key) for key, record in RECORDS.items()},

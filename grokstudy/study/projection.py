@@ -1,10 +1,8 @@
-"""Keeps MLflow up with the study folder while a study runs, from a thread of its own, and closes it on every exit path."""
+"""The study folder as MLflow shall show it. This module loads MLflow; `live.py`, which uses it while a study runs, does not."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
-from types import TracebackType
+from collections.abc import Iterator
 
 import duckdb
 import numpy as np
@@ -17,7 +15,6 @@ from grokstudy.store.views import connect
 from grokstudy.study.board import Board
 from grokstudy.study.document import to_yaml
 from grokstudy.tracking import connection as mlflow_connection
-from grokstudy.tracking.connection import TrackingUnavailable
 from grokstudy.tracking.settings import resolved_uri
 from grokstudy.tracking.source import StudyProjection, StudyState, TrialProjection
 from grokstudy.tracking.study_run import StudyRun, close_study, open_study, update_study
@@ -26,78 +23,27 @@ from grokstudy.tracking.sync import SyncReport, sync_trials
 REPORT_FILES = ("report.md", "phase.html", "phase.png", "trials.csv")
 
 
-class Projection:
-    """`with Projection(...) as projection:`; `projection.due()` asks for a sync, leaving the block makes the last one.
+def opened(spec: StudySpec, folder: StudyFolder, board: Board) -> StudyRun:
+    """The study's own MLflow run, created or found.
 
-    MLflow being away never ends a study: it is said once on the board, and the next run of the study catches up.
+    Raises:
+        TrackingUnavailable: MLflow does not answer.
     """
+    uri = resolved_uri(spec.tracking, folder.storage.uri)
+    return open_study(mlflow_connection.connect(spec.tracking, uri), _study(spec, board, "running", {}))
 
-    def __init__(self, spec: StudySpec, folder: StudyFolder, board: Board) -> None:
-        self._spec, self._folder, self._board = spec, folder, board
-        self._wake, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
-        self._run_of_study: StudyRun | None = None
-        self.state: StudyState = "running"
 
-    def __enter__(self) -> Projection:
-        if self._spec.tracking.enabled:
-            self._thread.start()
-        return self
+def update(run: StudyRun, spec: StudySpec, folder: StudyFolder, board: Board) -> None:
+    """Brings trials and the study's progress up to date."""
+    sync(run, folder)
+    update_study(run, _study(spec, board, "running", {}))
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        if self.state == "running":
-            self.state = "finished" if kind is None else "stopped" if kind is KeyboardInterrupt else "failed"
-        if self._thread.is_alive() or self._ended.is_set():
-            self._ended.set()
-            self._wake.set()
-            self._thread.join()
 
-    def due(self) -> None:
-        """New rows are there."""
-        self._wake.set()
-
-    def _run(self) -> None:
-        try:
-            self._open()
-            while not self._ended.is_set():
-                self._wake.wait()
-                self._wake.clear()
-                if not self._ended.is_set():
-                    sync(self._require(), self._folder)
-                    update_study(self._require(), self._projection(with_report=False))
-            sync(self._require(), self._folder)
-            close_study(self._require(), self._projection(with_report=True))
-        except TrackingUnavailable as error:
-            self._board.notices.append(f"MLflow: {error} Results are safe in the study folder; run again to catch up.")
-            self._ended.wait()
-
-    def _open(self) -> None:
-        uri = resolved_uri(self._spec.tracking, self._folder.storage.uri)
-        connected = mlflow_connection.connect(self._spec.tracking, uri)
-        self._run_of_study = open_study(connected, self._projection(with_report=False))
-        self._board.notices += self._run_of_study.warnings
-
-    def _require(self) -> StudyRun:
-        assert self._run_of_study is not None
-        return self._run_of_study
-
-    def _projection(self, *, with_report: bool) -> StudyProjection:
-        report = {}
-        if with_report:
-            found = {name: self._folder.get_bytes(f"report/{name}") for name in REPORT_FILES}
-            report = {name: data for name, data in found.items() if data is not None}
-        outcomes: Mapping[str, int] = dict(self._board.all_outcomes)
-        return StudyProjection(
-            name=self._spec.name,
-            config_yaml=to_yaml(self._spec),
-            varied=tuple(axis.path for axis in self._spec.axes),
-            state=self.state,
-            n_planned=self._board.planned,
-            n_done=self._board.done,
-            outcomes=outcomes,
-            report=report,
-            note_markdown=f"**{self._spec.name}**\n\n{self._spec.source}",
-        )
+def close(run: StudyRun, spec: StudySpec, folder: StudyFolder, board: Board, state: StudyState) -> None:
+    """Brings everything up to date, adds the report and gives the study's run its final status."""
+    sync(run, folder)
+    found = {name: folder.get_bytes(f"report/{name}") for name in REPORT_FILES}
+    close_study(run, _study(spec, board, state, {name: data for name, data in found.items() if data is not None}))
 
 
 def sync(run: StudyRun, folder: StudyFolder) -> SyncReport:
@@ -143,12 +89,22 @@ def _measures(connection: duckdb.DuckDBPyConnection) -> dict[str, list[MeasureRo
         if (identity, step, name) in seen:
             continue
         seen.add((identity, step, name))
-        measured = MeasureValue(
-            measure=name, value=value, values=None, protocol=protocol, version=version, reason=None
-        )
+        measured = MeasureValue(measure=name, value=value, values=None, protocol=protocol, version=version, reason=None)
         found.setdefault(identity, []).append(
             MeasureRow(trial_id=identity, step=step, value=measured, written_at=str(written))
         )
     return found
 
 
+def _study(spec: StudySpec, board: Board, state: StudyState, report: dict[str, bytes]) -> StudyProjection:
+    return StudyProjection(
+        name=spec.name,
+        config_yaml=to_yaml(spec),
+        varied=tuple(axis.path for axis in spec.axes),
+        state=state,
+        n_planned=board.planned,
+        n_done=board.done,
+        outcomes=dict(board.all_outcomes),
+        report=report,
+        note_markdown=f"**{spec.name}**\n\n{spec.source}",
+    )

@@ -38,7 +38,10 @@ def write_report(folder: StudyFolder, spec: StudySpec) -> list[str]:
             "phase.png": picture.getvalue(),
             "phase.html": phase_html(figure_data(diagram)).encode(),
             "report.md": report_markdown(connection, diagram, spec.name).encode(),
-            "trials.csv": connection.execute("SELECT * FROM trials ORDER BY trial_id").df().to_csv(index=False).encode(),
+            "trials.csv": connection.execute("SELECT * FROM trials ORDER BY trial_id")
+            .df()
+            .to_csv(index=False)
+            .encode(),
         }
     for name, data in files.items():
         folder.put_bytes(f"report/{name}", data)

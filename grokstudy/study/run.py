@@ -25,9 +25,8 @@ from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import TrialState, connect, read_trials
 from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, record_attempt, stored_spec
+from grokstudy.study.live import Projection
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, stored_states
-from grokstudy.study.projection import Projection
-from grokstudy.study.report import write_report
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -121,6 +120,8 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
                     stopped = True
                     break
         board.stage = "reporting"
+        from grokstudy.study.report import write_report  # loads the figure libraries
+
         report = write_report(folder, spec)
         projection.state = "stopped" if stopped else "finished"
     board.stage = "finished"

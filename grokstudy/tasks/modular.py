@@ -76,8 +76,11 @@ class Modular(Task):
         a, b = np.meshgrid(np.arange(self.p), np.arange(first, self.p), indexing="ij")
         return np.stack([a.ravel(), b.ravel()], axis=1)
 
+    def rows(self) -> int:
+        return self.p * (self.p - 1 if self.op in DIVIDING else self.p)
+
     def train_rows(self) -> int:
-        rows = self.p * (self.p - 1 if self.op in DIVIDING else self.p)
+        rows = self.rows()
         return floor_share(self.frac_train, rows - floor_share(self.holdout, rows))
 
     def data(self, seeds: Seeds) -> TaskData:

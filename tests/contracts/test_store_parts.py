@@ -166,30 +166,29 @@ def test_an_empty_study_has_empty_views_with_every_explained_column(folder: Stud
     assert read_trials(folder) == []
 
 
-@pytest.mark.parametrize(
-    ("values", "type_"),
-    [
-        ([[1], [2]], "BIGINT"),
-        ([[1, 0.5]], "DOUBLE"),
-        ([[1], [0.5]], "DOUBLE"),
-        ([[True, None]], "BOOLEAN"),
-        ([["x"], [None]], "VARCHAR"),
-        ([[None], [None]], "VARCHAR"),
-        ([[None], [64]], "BIGINT"),
-        ([[None], [True]], "BOOLEAN"),
-    ],
-)
-def test_a_config_column_has_the_type_of_its_values_over_all_parts(
-    folder: StudyFolder, values: list[list[Value]], type_: str
-) -> None:
-    number = itertools.count()
-    for part in values:
-        folder.put_trials(
-            [dataclasses.replace(ROW, trial_id=f"t{next(number)}", config={"engine.x": value}) for value in part]
-        )
+def test_a_config_column_has_the_type_of_its_values_over_all_parts(folder: StudyFolder) -> None:
+    columns: dict[str, tuple[list[Value], str]] = {  # values of three trials, the last in a part of its own
+        "x.int": ([1, 2, 3], "BIGINT"),
+        "x.mixed": ([1, 0.5, None], "DOUBLE"),
+        "x.float_later": ([1, 2, 0.5], "DOUBLE"),
+        "x.bool": ([True, None, False], "BOOLEAN"),
+        "x.text": (["a", None, None], "VARCHAR"),
+        "x.empty": ([None, None, None], "VARCHAR"),
+        "x.int_later": ([None, None, 64], "BIGINT"),
+        "x.bool_later": ([None, None, True], "BOOLEAN"),
+    }
+    rows = [
+        dataclasses.replace(ROW, trial_id=f"t{i}", config={name: values[i] for name, (values, _) in columns.items()})
+        for i in range(3)
+    ]
+    folder.put_trials(rows[:2])
+    folder.put_trials(rows[2:])
+    listed = ", ".join(f'"{name}"' for name in columns)
     for _ in ("as written", "compacted"):
-        assert [row[1] for row in rows_of(folder, 'DESCRIBE SELECT "engine.x" FROM trials')] == [type_]
-        assert rows_of(folder, "SELECT x FROM trials ORDER BY trial_id") == [(v,) for part in values for v in part]
+        types = rows_of(folder, f"DESCRIBE SELECT {listed} FROM trials")
+        assert [row[1] for row in types] == [type_ for _, type_ in columns.values()]
+        found = rows_of(folder, f"SELECT {listed} FROM trials ORDER BY trial_id")
+        assert list(zip(*found, strict=True)) == [tuple(values) for values, _ in columns.values()]
         compact(folder)
 
 

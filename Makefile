@@ -1,0 +1,66 @@
+# Everything from a fresh clone: needs python3 >= 3.11, make and git. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: help demo install test fast lint format docs campaign clean
+.DEFAULT_GOAL := help
+
+help:
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## install what running needs, then the first phase diagram
+	$(BIN)/grokstudy demo
+
+install: $(DEVELOPMENT) ## install everything, for development
+
+test: $(DEVELOPMENT) ## what CI runs
+	$(PYTEST) -m "not campaign"
+
+fast: $(DEVELOPMENT) ## tests of a few seconds each
+	$(PYTEST) -m "not slow and not campaign"
+
+lint: $(DEVELOPMENT) ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEVELOPMENT) ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md and the README's file tree
+	$(BIN)/python docs/make_config_table.py
+	$(BIN)/python docs/make_file_tree.py
+
+campaign: $(DEVELOPMENT) ## long trainings, chaos and benchmarks
+	$(PYTEST) -m campaign
+	set -e; for script in benchmarks/*.py; do [ -e "$$script" ] || continue; $(BIN)/python "$$script"; done
+
+clean: ## remove the environment and every cache; studies stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# The stamps make a second call instant and a changed requirement a new install.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "grokstudy needs Python 3.11 or newer; $$($(PYTHON) --version 2>&1) found. Try: make PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# setuptools comes first, so that building needs no environment of its own (Python 3.12 makes venvs without it).
+$(RUNTIME): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV): a few minutes the first time, nothing after that."
+	@$(PIP) -c constraints.txt setuptools
+	@$(PIP) -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV): a few minutes the first time, nothing after that."
+	@$(PIP) -c constraints.txt setuptools
+	@$(PIP) -c constraints.txt --no-build-isolation -e ".[test,dev]"
+	@touch $@ $(RUNTIME)

@@ -1,0 +1,45 @@
+"""The command line. Each verb is a file; heavy libraries are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from grokstudy.cli import browse, measure, phases, read, run
+from grokstudy.spec.errors import GrokstudyError
+
+app = typer.Typer(
+    name="grokstudy",
+    help="Maps where neural networks grok: studies of many small trainings become phase diagrams.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for verbs in (run, measure, phases, read, browse):
+    verbs.add_to(app)
+
+
+def main() -> None:
+    """Entry point: messages for people on stderr, exit code 2 for bad input, 130 for an interrupt."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        code = app(standalone_mode=False)
+    except GrokstudyError as error:
+        errors.print("error:", style="bold red", end=" ")
+        errors.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # a usage error of the command line has one
+            raise
+        errors.print("error:", style="bold red", end=" ")
+        errors.print(error.format_message(), markup=False)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)  # an interrupt inside a verb comes back as 130
+
+
+if __name__ == "__main__":
+    main()

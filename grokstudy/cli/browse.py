@@ -1,0 +1,108 @@
+"""Verbs to look around: list, mlflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokstudy.cli.read import Storage
+from grokstudy.cli.show import Format, out, print_json, print_rows
+from grokstudy.spec.errors import BadInput
+
+
+class Kind(StrEnum):
+    """What `list` can list."""
+
+    tasks = "tasks"
+    models = "models"
+    losses = "losses"
+    optimizers = "optimizers"
+    regularizers = "regularizers"
+    samplers = "samplers"
+    measures = "measures"
+    presets = "presets"
+    studies = "studies"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs."""
+    app.command(name="list")(list_)
+    app.command()(mlflow)
+
+
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="what to list")],
+    format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table,
+    config_dir: Annotated[Path | None, typer.Option("--config-dir", help="folder with your own config groups")] = None,
+    storage: Storage = None,
+) -> None:
+    """Plug-ins, presets and studies, one line each with their source.
+
+    Example: grokstudy list presets
+    """
+    import pandas as pd
+
+    rows = _configs(kind, config_dir, storage) if kind in (Kind.presets, Kind.studies) else _plugins(kind)
+    if format is Format.json:
+        print_json(rows)
+    else:
+        print_rows(pd.DataFrame(rows), format, None)
+
+
+def mlflow(
+    port: Annotated[int, typer.Option("--port", help="port on the loopback address")] = 5000,
+    storage: Storage = None,
+) -> None:
+    """Opens the MLflow UI on the storage root's database (loopback only).
+
+    Example: grokstudy mlflow --port 5001
+    """
+    from grokstudy.store.storage import Storage as StorageRoot
+    from grokstudy.study.api import storage_root
+    from grokstudy.tracking.settings import default_uri
+    from grokstudy.tracking.ui import ui_command, ui_environment
+
+    uri = default_uri(StorageRoot.open(storage_root(storage)).uri)
+    out.print(f"MLflow: http://127.0.0.1:{port}/#/experiments (Ctrl-C ends it)", markup=False)
+    raise typer.Exit(subprocess.run(ui_command(uri, port=port), env={**os.environ, **ui_environment()}).returncode)
+
+
+def _plugins(kind: Kind) -> list[dict[str, str]]:
+    from grokstudy.spec import plugins
+
+    room = "circuits" if kind is Kind.measures else kind.value
+    rows = []
+    for name in plugins.names(room):
+        text = (plugins.load(room, name).__doc__ or "").strip()
+        source = text.rpartition("Source: ")[2] if "Source: " in text else ""
+        rows.append({"name": name, "what": text.splitlines()[0], "source": " ".join(source.split())})
+    return rows
+
+
+def _configs(kind: Kind, config_dir: Path | None, storage: str | None) -> list[dict[str, str]]:
+    from grokstudy.spec.compose import compose_study, options
+
+    group = "preset" if kind is Kind.presets else "study"
+    rows = []
+    for name in options(group, config_dir):
+        spec = compose_study([f"{group}={name}"], config_dir=config_dir)
+        trial = spec.trial({})
+        axes = " x ".join(f"{axis.path.rpartition('.')[2]} ({len(axis.values)})" for axis in spec.axes)
+        what = f"{type(trial.model).__name__}, budget {spec.budget:,}" + (f", {axes}" if axes else "")
+        rows.append({"name": name, "what": what, "source": spec.source})
+    if kind is Kind.studies:
+        from grokstudy.study.api import studies
+
+        try:
+            stored = studies(storage)
+        except BadInput:
+            stored = []
+        rows += [
+            {"name": name, "what": "stored", "source": ""} for name in stored if name not in {r["name"] for r in rows}
+        ]
+    return rows

@@ -1,0 +1,113 @@
+"""The verb `measure`: post-hoc measures of a study's checkpoints, or of one weights file."""
+
+from __future__ import annotations
+
+import contextlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokstudy.cli.read import Storage
+from grokstudy.cli.show import Format, out, print_json, progress
+from grokstudy.spec.errors import BadInput
+from grokstudy.study.board import Board
+
+
+class Which(StrEnum):
+    """Checkpoints to measure."""
+
+    final = "final"
+    all = "all"
+
+
+class WeightsLayout(StrEnum):
+    """Whose tensor names and shapes a weights file has."""
+
+    nanda = "nanda"
+    transformer_lens = "transformer_lens"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verb."""
+    app.command()(measure)
+
+
+def measure(
+    words: Annotated[
+        list[str] | None, typer.Argument(help="STUDY; with --weights: settings such as task.p=113")
+    ] = None,
+    checkpoints: Annotated[
+        Which, typer.Option("--checkpoints", help="start, last generalised and end; or all")
+    ] = Which.final,
+    only: Annotated[list[str] | None, typer.Option("--only", help="measure plug-in; may be repeated")] = None,
+    key_freq_rule: Annotated[str, typer.Option("--key-freq-rule", help="neuron, w_l or w_e")] = "neuron",
+    weights: Annotated[Path | None, typer.Option("--weights", help="safetensors file of another code base")] = None,
+    layout: Annotated[
+        WeightsLayout, typer.Option("--layout", help="layout of --weights")
+    ] = WeightsLayout.transformer_lens,
+    split: Annotated[
+        str, typer.Option("--split", help="python_random:SEED:FRAC or a split.json")
+    ] = "python_random:0:0.3",
+    format: Annotated[Format, typer.Option("--format", help="table or json")] = Format.table,
+    storage: Storage = None,
+) -> None:
+    """Measures what is missing of a study (idempotent), or one weights file.
+
+    Examples: grokstudy measure demo --checkpoints all --only fourier_losses ;
+    grokstudy measure --weights net.safetensors --layout nanda task=modular task.p=113 --split python_random:1:0.3
+    """
+    if weights is not None:
+        _file(weights, layout, words or [], split, key_freq_rule, only, format)
+    elif not words or len(words) != 1 or "=" in words[0]:
+        raise BadInput("measure: give one STUDY, or --weights FILE with settings of its task.")
+    else:
+        _study(words[0], checkpoints, only, key_freq_rule, format, storage)
+
+
+def _study(name: str, which: Which, only: list[str] | None, rule: str, form: Format, storage: str | None) -> None:
+    from grokstudy.circuits._measure import measures
+    from grokstudy.execution.executor import executor
+    from grokstudy.measure_jobs.run import measure_study
+    from grokstudy.store.lock import study_lock
+    from grokstudy.study.api import open
+    from grokstudy.study.live import Projection
+
+    study = open(name, storage)
+    names = [found for found, _ in measures(only, rule)]
+    board = Board(study=study.name, stage="measuring")
+    with (
+        progress(board, quiet=form is Format.json),
+        executor(study.spec.cluster) as execution,
+        study_lock(study.folder),
+        Projection(study.spec, study.folder, board) if study.spec.tracking.enabled else contextlib.nullcontext(),
+    ):
+        for board.measured, board.to_measure in measure_study(study.folder, execution, names, rule, which.value):
+            pass
+    if form is Format.json:
+        print_json({"study": study.name, "measures": names, "checkpoints_measured": board.measured})
+    elif board.to_measure == 0:
+        out.print(f"{study.name}: nothing to do, every checkpoint has these measures.", markup=False)
+    else:
+        out.print(f"{study.name}: measured {board.measured} checkpoints.", markup=False)
+        out.print(f"  values   grokstudy measures {study.name}", markup=False)
+
+
+def _file(
+    file: Path, layout: WeightsLayout, words: list[str], split: str, rule: str, only: list[str] | None, form: Format
+) -> None:
+    from grokstudy.circuits._json import as_json
+    from grokstudy.measure_jobs.weights import measure_weights
+    from grokstudy.spec.compose import compose_study
+
+    spec = compose_study([*words, "model=transformer"])
+    if spec.axes:
+        raise BadInput(f"{spec.axes[0].path}: one file is one network; give one value.")
+    values, keys = measure_weights(file, layout.value, spec.base, split, rule, only)
+    if form is Format.json:
+        print_json(as_json(values, keys, rule))
+        return
+    for value in values:
+        shown = value.reason if value.value is None else f"{value.value:.6g}"
+        out.print(f"{value.measure:32} {shown:>14}  {value.protocol}", markup=False)

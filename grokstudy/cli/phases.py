@@ -1,0 +1,87 @@
+"""The verb `phases`: phase diagrams as tables, files and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokstudy.cli.read import Storage, StudyName
+from grokstudy.cli.show import Format, err, out, print_rows
+from grokstudy.spec.axes import Value
+from grokstudy.spec.errors import BadInput
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verb."""
+    app.command()(phases)
+
+
+def phases(
+    study: StudyName,
+    x: Annotated[str, typer.Option("--x", help="setting on the x axis")],
+    y: Annotated[str | None, typer.Option("--y", help="setting on the y axis; none = one dimension")] = None,
+    value: Annotated[
+        str, typer.Option("--value", help="p_gen, p_<outcome>, t_gen, log10_delay_ratio, retention or any measure")
+    ] = "p_gen",
+    fix: Annotated[list[str] | None, typer.Option("--fix", help="setting=value; may be repeated")] = None,
+    facet: Annotated[str | None, typer.Option("--facet", help="one diagram for each value of this setting")] = None,
+    tau: Annotated[float, typer.Option("--tau", help="accuracy threshold of t_mem and t_gen")] = 0.95,
+    ratio: Annotated[float, typer.Option("--ratio", help="t_gen / t_mem from which it is grokking")] = 5.0,
+    budget: Annotated[int | None, typer.Option("--budget", help="T: times past it count as not seen")] = None,
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="condition for t_gen on curves, e.g. 'test_loss<1e-6'")
+    ] = None,
+    at: Annotated[str | None, typer.Option("--at", help="where measures are read: end, t_gen, 2*t_gen, step:S")] = None,
+    bins: Annotated[int | None, typer.Option("--bins", help="bins of continuous axes")] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="file: .png .svg .pdf .html .csv .json .parquet")] = None,
+    format: Annotated[Format, typer.Option("--format", help="what is printed without --out")] = Format.table,
+    storage: Storage = None,
+) -> None:
+    """A phase diagram of a study under any threshold, ratio, budget or rule, without running anything.
+
+    Example: grokstudy phases demo --x weight_decay --y frac_train --value log10_delay_ratio --out delay.png
+    """
+    from grokstudy.phase.export import cells_table, check_suffix, to_json, write
+    from grokstudy.study.api import open
+
+    if target is not None:
+        check_suffix(target)
+    diagram = open(study, storage).phase_diagram(
+        x,
+        y,
+        value,
+        fix=dict(_pair(text) for text in fix or []),
+        facet=facet,
+        tau=tau,
+        ratio=ratio,
+        budget=budget,
+        rule=rule,
+        at=at,
+        bins=bins,
+    )
+    if target is not None:
+        out.print(str(write(diagram, target)), markup=False)
+    elif format is Format.json:
+        print(to_json(diagram))
+    else:
+        cells = cells_table(diagram).to_pandas()
+        print_rows(cells[_short(cells.columns)] if format is Format.table else cells, format, None)
+        if format is Format.table:
+            err.print("A picture: --out phase.png (or .html .svg .pdf); all columns: --format csv|json.")
+
+
+def _short(columns: Sequence[str]) -> list[str]:
+    """The axes (which come first), counts, the interval of p_gen and the value: what fits on a terminal."""
+    wanted = ("n", "n_undetermined", "p_gen", "p_gen_low", "p_gen_high", "t_gen_median", "log10_delay_ratio", "value")
+    axes = list(columns)[: list(columns).index("n")]
+    return [*axes, *(name for name in wanted if name in columns)]
+
+
+def _pair(text: str) -> tuple[str, Value]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadInput(f"--fix: got '{text}', must be setting=value, e.g. --fix optimizer.lr=0.01.")
+    return name, value

@@ -1,0 +1,116 @@
+"""Verbs that read rows: trials, curves, measures, query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grokstudy.cli.show import Format, print_rows
+
+StudyName = Annotated[str, typer.Argument(help="name of a study, or path of its folder", metavar="STUDY")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", help="storage root; default GROKSTUDY_STORAGE or ./grokstudy-data")
+]
+Where = Annotated[str | None, typer.Option("--where", help="SQL condition on the columns of trials")]
+Output = Annotated[Format, typer.Option("--format", help="table, csv, json or parquet")]
+Target = Annotated[Path | None, typer.Option("--out", help="file to write instead of stdout")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs."""
+    app.command()(trials)
+    app.command()(curves)
+    app.command()(measures)
+    app.command()(query)
+
+
+def trials(
+    study: StudyName, where: Where = None, format: Output = Format.table, out: Target = None, storage: Storage = None
+) -> None:
+    """Trials of a study, one row each.
+
+    Example: grokstudy trials demo --where 'weight_decay = 1 AND t_gen IS NOT NULL' --format csv
+    """
+    from grokstudy.study.api import open
+
+    frame = open(study, storage).trials(where)
+    if format is Format.table:
+        frame = frame[[name for name in TRIAL_COLUMNS if name in frame] + _varied(frame)]
+    print_rows(frame, format, out)
+
+
+def curves(
+    study: StudyName, where: Where = None, format: Output = Format.table, out: Target = None, storage: Storage = None
+) -> None:
+    """Train and test curves, one row per evaluation.
+
+    Example: grokstudy curves demo --where "trial_id = '...'" --format csv
+    """
+    from grokstudy.study.api import open
+
+    print_rows(open(study, storage).curves(where), format, out)
+
+
+def measures(
+    study: StudyName, where: Where = None, format: Output = Format.table, out: Target = None, storage: Storage = None
+) -> None:
+    """Post-hoc measures, one row per measured checkpoint.
+
+    Example: grokstudy measures demo --where 't_gen IS NOT NULL' --format json
+    """
+    from grokstudy.study.api import open
+
+    print_rows(open(study, storage).measures(where), format, out)
+
+
+def query(
+    study: StudyName,
+    sql: Annotated[
+        str | None, typer.Argument(help="one SELECT over trials, curves, measures, measures_long, checkpoints")
+    ] = None,
+    tables: Annotated[bool, typer.Option("--tables", help="print every view and column with its meaning")] = False,
+    format: Output = Format.table,
+    out: Target = None,
+    storage: Storage = None,
+) -> None:
+    """Read-only SQL over a study.
+
+    Example: grokstudy query demo "SELECT weight_decay, avg((t_gen IS NOT NULL)::int) FROM trials GROUP BY 1 ORDER BY 1"
+    """
+    import pandas as pd
+
+    from grokstudy.spec.errors import BadInput
+    from grokstudy.store.columns import explain
+    from grokstudy.study.api import open
+
+    opened = open(study, storage)
+    if tables:
+        print_rows(pd.DataFrame(explain(), columns=["view", "column", "meaning"]), format, out)
+    elif sql is None:
+        raise BadInput("query: give one SELECT, or --tables to see what can be asked.")
+    else:
+        print_rows(opened.sql(sql), format, out)
+
+
+TRIAL_COLUMNS = [
+    "trial_id",
+    "seed",
+    "status",
+    "steps_run",
+    "t_mem",
+    "t_gen",
+    "outcome",
+    "retention",
+    "train_acc",
+    "test_acc",
+]
+"""What the table shows besides the settings that vary; the other formats hold all columns."""
+
+
+def _varied(frame: object) -> list[str]:
+    import pandas as pd
+
+    assert isinstance(frame, pd.DataFrame)
+    return [name for name in frame if "." in name and frame[name].nunique(dropna=False) > 1]

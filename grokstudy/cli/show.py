@@ -1,0 +1,185 @@
+"""What a person sees: live progress on a terminal, plain lines in a pipe, tables, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.outcome import LABELS
+from grokstudy.study.board import Board
+
+PLAIN_SECONDS = 5.0
+MOST_ROWS = 40
+"""Rows of a table on a terminal."""
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@contextmanager
+def progress(board: Board, *, quiet: bool = False) -> Iterator[None]:
+    """Shows the board until the block ends: redrawn on a terminal, a line every few seconds elsewhere (on stderr)."""
+    if quiet:
+        yield
+    elif err.is_terminal:
+        with Live(console=err, refresh_per_second=4, get_renderable=lambda: Text(status(board)), transient=True):
+            yield
+    else:
+        with _plain_lines(board):
+            yield
+    for notice in board.notices:
+        err.print(notice, markup=False)
+
+
+@contextmanager
+def _plain_lines(board: Board) -> Iterator[None]:
+    ended = threading.Event()
+
+    def lines() -> None:
+        last = ""
+        while not ended.wait(PLAIN_SECONDS):
+            line = status(board)
+            if line != last:
+                print(line, file=sys.stderr, flush=True)
+            last = line
+
+    thread = threading.Thread(target=lines, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def status(board: Board) -> str:
+    """One line: stage, trials done, rate, time left, outcomes so far."""
+    if board.stage == "measuring":
+        return f"{board.study}: measuring {board.measured}/{board.to_measure} checkpoints"
+    parts = [f"{board.study}: {board.stage}", f"{board.done}/{board.planned} trials"]
+    if board.rate is not None and board.stage == "training":
+        parts.append(f"{board.updates:,}/{board.updates_planned:,} steps ({board.rate:,.0f}/s)")
+        if board.seconds_left is not None:
+            parts.append(f"{duration(board.seconds_left)} left")
+    latest = board.latest
+    if board.planned == 1 and latest is not None and latest.latest is not None:
+        now = latest.latest
+        parts.append(
+            f"train loss {now['train_loss']:.2e} acc {now['train_acc']:.3f}, "
+            f"test loss {now['test_loss']:.2e} acc {now['test_acc']:.3f}"
+        )
+    counts = board.all_outcomes
+    parts += [f"{counts[name]} {name}" for name in (*LABELS, "failed") if counts[name]]
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """1:02:03, or 2:03 below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """1.5 MB."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout and nothing else; null, never NaN."""
+    print(json.dumps(value, allow_nan=False, default=str))
+
+
+def print_rows(frame: pd.DataFrame, form: Format, target: Path | None) -> None:
+    """Rows in the asked format, on stdout or into a file.
+
+    Raises:
+        BadInput: Parquet without a file to write to.
+    """
+    if form is Format.parquet and target is None:
+        raise BadInput("--format: parquet is not text; give --out FILE.parquet.")
+    if form is Format.parquet:
+        frame.to_parquet(target, index=False)
+    elif form is Format.csv:
+        _emit(frame.to_csv(index=False), target)
+    elif form is Format.json:
+        _emit(json.dumps(rows_of(frame), allow_nan=False, default=str) + "\n", target)
+    else:
+        _table(frame)
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain values; missing ones are None."""
+    records = []
+    for row in frame.to_dict(orient="records"):
+        records.append({str(name): _plain(value) for name, value in row.items()})
+    return records
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, dict)):
+        return value
+    return None if pd.isna(value) else value
+
+
+def _emit(text: str, target: Path | None) -> None:
+    if target is None:
+        sys.stdout.write(text)
+    else:
+        target.write_text(text)
+
+
+def _table(frame: pd.DataFrame) -> None:
+    """Columns without values are left out; config paths are shown by their last word where that is unique."""
+    used = frame.dropna(axis=1, how="all")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    leaves = [str(name).rpartition(".")[2] for name in used.columns]
+    for name, leaf in zip(used.columns, leaves, strict=True):
+        table.add_column(leaf if leaves.count(leaf) == 1 else str(name), no_wrap=True)
+    for row in used.head(MOST_ROWS).itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    wide = out if out.is_terminal else Console(highlight=False, width=10_000)  # a pipe has no width to fit
+    wide.print(table, markup=False)
+    if len(frame) > MOST_ROWS:
+        err.print(f"{MOST_ROWS} of {len(frame):,} rows; all with --format csv|json|parquet.")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.6g}"
+    return "" if value is None or value is pd.NA else str(value)
+
+
+def elapsed(since: float) -> str:
+    """Time since a monotonic moment."""
+    return duration(time.monotonic() - since)

@@ -1,0 +1,1 @@
+"""Tests of grokstudy; real trainings and real files throughout."""

@@ -1,0 +1,194 @@
+"""Studies through the command line: again, wider, longer, interrupted, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.snapshots import snapshots
+
+from .conftest import SMALL, Cli
+from .stored import assert_equal, tables, weights
+
+AXES = ["regularization.weight_decay=0,1,3", "task.frac_train=0.5,0.8", "seed=seeds(2)"]
+MEASURES = ["measures.names=[cross_entropy,fourier_losses,ipr]"]
+
+
+def _json(text: str) -> dict[str, object]:
+    value = json.loads(text)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_the_same_study_again_does_nothing(cli: Cli) -> None:
+    first = _json(cli.run("run", *SMALL, *AXES, *MEASURES, "--name", "s", "--steps", "300", "--format", "json").stdout)
+    assert (first["planned"], first["ran"]) == (12, 12)
+    files = _files(cli.root / "s")
+    again = _json(cli.run("run", *SMALL, *AXES, *MEASURES, "--name", "s", "--steps", "300", "--format", "json").stdout)
+    assert again["ran"] == 0
+    assert again["outcomes"] == first["outcomes"]
+    # study.yaml, the attempt's copy and the report are written again; no trial, curve, measure or checkpoint is.
+    kept = {name: stamp for name, stamp in files.items() if name.startswith(("trials", "curves", "measures", "check"))}
+    now = _files(cli.root / "s")
+    assert kept
+    assert all(now[name] == stamp for name, stamp in kept.items())
+    assert {n for n in now if n.startswith(("trials", "curves", "measures", "check"))} == set(kept)
+
+
+def test_a_wider_axis_runs_only_what_is_new_and_a_fixed_field_may_become_an_axis(cli: Cli) -> None:
+    base = [*SMALL, "--name", "s", "--steps", "200", "--format", "json"]
+    cli.run("run", *base, "regularization.weight_decay=1,3", "seed=seeds(2)")
+    before = tables(cli.root, "s")["trials"].set_index("trial_id")
+    wider = _json(
+        cli.run("run", *base, "regularization.weight_decay=0,1,3", "seed=seeds(2)", "task.frac_train=0.5,0.7").stdout
+    )
+    assert (wider["planned"], wider["ran"]) == (12, 8)  # 3 x 2 x 2 trials, of which 2 x 2 at frac 0.5 were there
+    after = tables(cli.root, "s")["trials"].set_index("trial_id")
+    assert after.loc[before.index].equals(before)
+    narrower = _json(cli.run("run", *base, "regularization.weight_decay=1", "seed=seeds(1)").stdout)
+    assert narrower["ran"] == 0
+
+
+def test_extended_equals_run_at_once_bit_for_bit(cli: Cli) -> None:
+    axes = ["regularization.weight_decay=0.3,1", "seed=seeds(2)", *MEASURES]
+    cli.run("run", *SMALL, *axes, "--name", "long", "--steps", "700")
+    cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "250")
+    assert (
+        _json(cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "100", "--format", "json").stdout)["ran"] == 0
+    )
+    cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "700")
+    long, grown = tables(cli.root, "long"), tables(cli.root, "grown")
+    # The end of the shorter run (step 250) keeps its checkpoint and the measures taken there; all else is equal.
+    for view in ("checkpoints", "measures_long"):
+        grown[view] = grown[view][grown[view]["step"] != 250].reset_index(drop=True)
+    assert_equal(long, grown)
+    mine, theirs = weights(cli.root, "grown"), weights(cli.root, "long")
+    assert all(torch.equal(mine[key][name], tensor) for key, net in theirs.items() for name, tensor in net.items())
+
+
+def test_only_censored_leaves_generalised_trials_alone(cli: Cli) -> None:
+    base = [*SMALL, "task.frac_train=0.8", "regularization.weight_decay=0,3", "--name", "s", "--format", "json"]
+    cli.run("run", *base, "--steps", "400")
+    trials = tables(cli.root, "s")["trials"]
+    censored = int(trials["t_gen"].isna().sum())
+    assert 0 < censored < len(trials)  # weight decay 3 generalises on 80 % of the pairs, 0 does not within 400 steps
+    again = _json(cli.run("run", *base, "--steps", "600", "--only-censored").stdout)
+    assert again["ran"] == censored
+    after = tables(cli.root, "s")["trials"].set_index("trial_id")["steps_run"]
+    assert sorted(after.unique().tolist()) == [400, 600]
+
+
+def test_an_interrupt_keeps_what_is_finished_and_goes_on_from_a_snapshot(cli: Cli) -> None:
+    words = [
+        "run",
+        *SMALL,
+        "task.p=23",
+        "model.width=128",
+        "seed=seeds(4)",
+        "cluster.pack_size=2",
+        "--name",
+        "s",
+        "--steps",
+        "3000",
+    ]
+    process = cli.start(*words)
+    _wait(lambda: (cli.root / "s" / "checkpoints").is_dir(), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    heads = snapshots(StudyFolder.open(str(cli.root), "s"))
+    assert any(0 < head.step < 3000 for head in heads)
+    cli.run(*words)
+    cli.run(*words[:-3], "undisturbed", *words[-2:])
+    assert_equal(tables(cli.root, "undisturbed"), tables(cli.root, "s"))
+
+
+def test_a_study_killed_in_the_middle_and_run_again_ends_with_the_same_table(cli: Cli) -> None:
+    words = [*SMALL, "task.p=23", *MEASURES, "regularization.weight_decay=1,3", "seed=seeds(3)", "cluster.pack_size=4"]
+    words += ["cluster.snapshot_seconds=0.2", "--steps", "1500"]
+    cli.run("run", *words, "--name", "undisturbed")
+    process = cli.start("run", *words, "--name", "killed")
+    # Killed once one pack is finished and the next one has a snapshot: finished, half-way and untouched trials are mixed.
+    folder = StudyFolder.open(str(cli.root), "killed")
+    _wait(
+        lambda: list((cli.root / "killed/trials").glob("*")) and any(0 < h.step < 1500 for h in _heads(folder)), process
+    )
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(tables(cli.root, "killed")["trials"]) < 6
+    cli.run("run", *words, "cluster.pack_size=2", "--name", "killed")  # and packed differently
+    assert_equal(tables(cli.root, "undisturbed"), tables(cli.root, "killed"))
+    mine, theirs = weights(cli.root, "killed"), weights(cli.root, "undisturbed")
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[key][name], tensor) for key, net in theirs.items() for name, tensor in net.items())
+
+
+def test_divergence_is_an_outcome_and_never_run_again(cli: Cli) -> None:
+    words = [*SMALL, "optimizer.lr=0.01,1e12", "--name", "s", "--steps", "200", "--format", "json"]
+    first = _json(cli.run("run", *words).stdout)
+    assert first["outcomes"]["diverged"] == 1  # type: ignore[index]
+    assert _json(cli.run("run", *words).stdout)["ran"] == 0
+    row = tables(cli.root, "s")["trials"].query("status == 'diverged'").iloc[0]
+    assert row["diverged_step"] == row["steps_run"] < 200
+
+
+def test_a_plug_in_that_raises_fails_its_own_trials_with_its_message(cli: Cli, tmp_path: Path) -> None:
+    plugin = tmp_path / "tasks" / "broken.py"
+    plugin.parent.mkdir()
+    plugin.write_text(
+        "import dataclasses\n"
+        "from grokstudy.tasks.modular import Modular\n"
+        "from grokstudy.spec.interfaces import Shape, Task\n"
+        "@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)\n"
+        "class Broken(Task):\n"
+        "    p: int = 5\n"
+        "    def shape(self): return Shape(positions=2, vocab=self.p, classes=self.p)\n"
+        "    def rows(self): return 25\n"
+        "    def train_rows(self): return 10\n"
+        "    def data(self, seeds):\n"
+        "        if seeds.data == 1: raise RuntimeError('no rows today')\n"
+        "        return Modular(p=self.p, frac_train=0.4).data(seeds)\n"
+    )
+    words = ["task=broken", "model=quad_mlp", "model.width=8", "tracking=none", "cluster=none", "cluster.pack_size=1"]
+    result = cli.run(
+        "run", *words, "seed=seeds(3)", "--plugin", str(plugin), "--name", "s", "--steps", "20", "--format", "json"
+    )
+    assert _json(result.stdout)["outcomes"]["failed"] == 1  # type: ignore[index]
+    trials = tables(cli.root, "s")["trials"]
+    assert trials.query("seed == 1")["error"].item() == "RuntimeError: no rows today"
+    assert sorted(trials.query("seed != 1")["status"]) == ["done", "done"]
+
+
+def _heads(folder: StudyFolder) -> list[object]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a snapshot that is just being replaced
+        return list(snapshots(folder))
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _wait(condition: object, process: object, seconds: float = 60.0) -> None:
+    import subprocess
+
+    assert callable(condition)
+    assert isinstance(process, subprocess.Popen)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.02)
