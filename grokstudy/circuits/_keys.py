@@ -15,6 +15,7 @@ from grokstudy.circuits._fourier import frequencies, frequency_power, transform_
 from grokstudy.circuits._network import Network, network
 from grokstudy.circuits._neurons import neuron_frequencies
 from grokstudy.spec.draws import generator
+from grokstudy.spec.errors import unknown
 from grokstudy.spec.interfaces import Subject
 
 Rule: TypeAlias = Literal["neuron", "w_l", "w_e"]
@@ -27,6 +28,18 @@ PEAK = 0.25
 SATURATED = "keys_saturated"
 NO_KEYS = "no_keys"
 RANDOM_SETS = 8
+
+
+def rule_of(name: str) -> Rule:
+    """The rule of this name.
+
+    Raises:
+        BadInput: there is none; names the nearest.
+    """
+    for rule in RULES:
+        if rule == name:
+            return rule
+    raise unknown("key_freq_rule", name, RULES)
 
 
 def key_freqs(net: Network, rule: Rule) -> tuple[int, ...]:

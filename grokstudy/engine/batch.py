@@ -81,14 +81,14 @@ class PackData:
 
 
 def minibatch(seed: int, rows: int, size: int, step: int) -> Int[np.ndarray, " size"]:
-    """Positions of one mini-batch: a window of the endless stream of permutations, one per epoch, so every batch is full.
+    """Positions of one mini-batch: a window of the endless stream of permutations, one per epoch; every batch is full.
 
     Random access in the step: nothing has to be stored to resume.
     """
     start = step * size
     window = np.arange(start, start + size)
     epochs = {epoch: _epoch_order(seed, rows, epoch) for epoch in range(start // rows, (start + size - 1) // rows + 1)}
-    return np.array([epochs[i // rows][i % rows] for i in window])
+    return np.array([epochs[i // rows][i % rows] for i in window.tolist()])
 
 
 @functools.lru_cache(maxsize=4096)

@@ -67,10 +67,10 @@ def _by_hand(model: HandWritten, loss: Loss) -> ChunkGradient:
 
 
 def _mapped(model: Model, loss: Loss) -> ChunkGradient:
-    def alone(params: dict[str, Tensor], inputs: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        logits, pull = torch.func.vjp(lambda p: model.apply(p, inputs), params)
-        (gradient,) = pull(loss.logit_gradient(logits, labels) * weights[:, None])
-        return gradient  # type: ignore[no-any-return]
+    def alone(params: Mapping[str, Tensor], inputs: Tensor, labels: Tensor, weights: Tensor) -> Mapping[str, Tensor]:
+        logits, pull, *_ = torch.func.vjp(lambda p: model.apply(p, inputs), params)
+        gradient: Mapping[str, Tensor] = pull(loss.logit_gradient(logits, labels) * weights[:, None])[0]
+        return gradient
 
     mapped: ChunkGradient = torch.func.vmap(alone)
     return mapped

@@ -52,7 +52,8 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Leaving:
-    """Members that reached the budget or diverged. `state` still has all lanes; the leaving ones are dropped afterwards."""
+    """Members that reached the budget or diverged. `state` still has all lanes; the leaving ones are dropped
+    afterwards."""
 
     state: PackState
     lanes: tuple[int, ...]
@@ -71,8 +72,8 @@ def run_pack(
 ) -> Iterator[Event]:
     """Steps members of one signature to `budget` updates, from the start or from stored lanes at one step.
 
-    Yields what happened; who stops iterating stops the training. A member that diverges leaves at once, and the rest go on
-    in a smaller pack.
+    Yields what happened; who stops iterating stops the training. A member that diverges leaves at once, and the rest go
+    on in a smaller pack.
 
     Args:
         members: trials of one signature.
@@ -131,7 +132,7 @@ def _diverged(state: PackState) -> frozenset[int]:
 
 
 def _transitions(state: PackState, checkpoint: CheckpointSettings) -> Iterator[Transition]:
-    """Feeds every member's watch with the evaluation just recorded; yields the ring of those whose t_gen it confirmed."""
+    """Feeds every watch with the evaluation just recorded; yields the ring of members whose t_gen it confirmed."""
     for lane, (member, watch) in enumerate(zip(state.members, state.watches, strict=True)):
         confirmed = watch.push(state.step, state.curves[-1][lane])
         if watch.in_transition and checkpoint.ring:

@@ -9,13 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 CAPACITY = 48
-"""Entries before every other one is dropped. Once thinned there are at least 24, of which at most 7 lie in the confirmation
-window [t_gen, 1.2 t_gen] (13 evaluations at 1.5 % spacing, every second kept): 16 remain between t_mem and t_gen."""
+"""Entries before every other one is dropped. Once thinned there are at least 24, of which at most 7 lie in the
+confirmation window [t_gen, 1.2 t_gen] (13 evaluations at 1.5 % spacing, every second kept): 16 remain between t_mem and
+t_gen."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Ring:
-    """Weights at evenly spaced evaluations since memorisation was confirmed. What it holds depends on the steps alone."""
+    """Weights at evenly spaced evaluations since memorisation was confirmed. What it holds depends on the steps
+    alone."""
 
     steps: list[int] = dataclasses.field(default_factory=list)
     entries: list[Float[Tensor, " size"]] = dataclasses.field(default_factory=list)

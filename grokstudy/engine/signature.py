@@ -20,7 +20,7 @@ def padded_rows(rows: int) -> int:
 
 
 def signature(spec: TrialSpec) -> str:
-    """Equal for trials that may share a pack: equal shapes, equal settings where they shape the computation, equal terms.
+    """Equal for trials that may share a pack: equal shapes, equal settings where they shape the computation.
 
     Not equal: settings declared per member (lr, weight decay, seeds, train share, ...).
     """

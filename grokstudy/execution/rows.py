@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,16 @@ from grokstudy.spec.outcome import TAU, retention, sustained
 from grokstudy.spec.rows import CurveRows, TrialRow
 from grokstudy.spec.trial import TrialSpec
 
+UNKNOWN_IF_FAILED = (
+    *("t_mem", "t_mem_lo", "t_gen", "t_gen_lo", "retention", "t_lose", "diverged_step", "test_acc_at_t_mem"),
+    *("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights"),
+)
+
 
 def curve_rows(state: PackState, lane: int) -> CurveRows:
     """The whole curve of one member."""
     steps, columns = state.curve(lane)
-    values = {name: columns[:, i] for i, name in enumerate(COLUMNS)}
+    values: dict[str, Any] = {name: columns[:, i] for i, name in enumerate(COLUMNS)}
     return CurveRows(trial_id=state.members[lane].trial_id, step=steps, **values)
 
 
@@ -57,10 +63,7 @@ def finished_row(job: PackJob, state: PackState, lane: int, diverged: bool, seco
 
 def failed_row(job: PackJob, member: Member, message: str) -> TrialRow:
     """The row of a trial whose pack raised."""
-    nothing = dict.fromkeys(
-        ["t_mem", "t_mem_lo", "t_gen", "t_gen_lo", "t_lose", "diverged_step", "test_acc_at_t_mem", "train_loss"]
-        + ["test_loss", "train_acc", "test_acc", "sum_sq_weights", "retention"]
-    )
+    nothing: dict[str, Any] = dict.fromkeys(UNKNOWN_IF_FAILED)
     return TrialRow(
         **_shared(job, member),
         **nothing,
@@ -72,7 +75,7 @@ def failed_row(job: PackJob, member: Member, message: str) -> TrialRow:
     )
 
 
-def _shared(job: PackJob, member: Member) -> dict[str, object]:
+def _shared(job: PackJob, member: Member) -> dict[str, Any]:
     spec: TrialSpec = member.spec
     return {
         "trial_id": member.trial_id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -89,7 +90,7 @@ class OnRay:
             num_cpus=os.cpu_count(),
             include_dashboard=False,
             log_to_driver=False,
-            logging_level="error",
+            logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE_BYTES,
         )
         self._started = True
@@ -107,8 +108,8 @@ def slots_of(cpus: float, gpus: float, settings: ClusterSettings) -> int:
     slots = min(fits)
     if slots < 1:
         raise BadInput(
-            f"cluster: a pack asks for {settings.cpus_per_pack:g} CPUs and {settings.gpus_per_pack:g} GPUs, this cluster "
-            f"has {cpus:g} and {gpus:g}. Lower cluster.cpus_per_pack or cluster.gpus_per_pack."
+            f"cluster: a pack asks for {settings.cpus_per_pack:g} CPUs and {settings.gpus_per_pack:g} GPUs, this "
+            f"cluster has {cpus:g} and {gpus:g}. Lower cluster.cpus_per_pack or cluster.gpus_per_pack."
         )
     return min(slots, settings.max_packs) if settings.max_packs else slots
 
@@ -160,7 +161,7 @@ def _report(progress: Progress) -> dict[str, str]:
     return {"counters": json.dumps(dataclasses.asdict(progress))}
 
 
-class _PackSearcher(Searcher):  # type: ignore[misc]
+class _PackSearcher(Searcher):
     """Tune's view of a PackSource: suggest = next pack, a result = counters, completion = the pack is finished."""
 
     def __init__(self, source: PackSource) -> None:
@@ -168,10 +169,10 @@ class _PackSearcher(Searcher):  # type: ignore[misc]
         self.source = source
         self.jobs: dict[str, PackJob] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         job = self.source.next()
         if job is None:
-            return Searcher.FINISHED if self.source.exhausted else None  # type: ignore[no-any-return]
+            return Searcher.FINISHED if self.source.exhausted else None  # type: ignore[return-value]
         self.jobs[trial_id] = job
         return {"job": job}
 
@@ -196,7 +197,7 @@ class _PackSearcher(Searcher):  # type: ignore[misc]
         return {}  # a Tuner pickles its searcher once; this one is never restored
 
 
-class _Stop(tune.Stopper):  # type: ignore[misc]
+class _Stop(tune.Stopper):
     """Ends every pack at its next report once the study is stopping."""
 
     def __init__(self, source: PackSource) -> None:

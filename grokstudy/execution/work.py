@@ -11,7 +11,7 @@ import os
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from grokstudy.store.snapshots import SnapshotMeta, delete_snapshot, get_snapsho
 PROGRESS_SECONDS = 0.2
 
 
-def work(job: PackJob) -> Iterator[Progress]:
+def work(job: PackJob) -> Generator[Progress]:
     """Runs a pack to its end, from its own snapshot if an earlier attempt left one.
 
     A pack that cannot be built or stepped (a plug-in raised) leaves rows with status `failed` and the message.

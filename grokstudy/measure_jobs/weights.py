@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from grokstudy.circuits._keys import keys_of
+from grokstudy.circuits._keys import keys_of, rule_of
 from grokstudy.circuits._measure import measure_network
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import BadInput, DamagedFile
@@ -60,7 +60,7 @@ def measure_weights(
         train_labels=data.labels[train],
     )
     subject = Subject(spec=spec, data=data, params=params, key_freqs=None)
-    keys, reason = keys_of(subject, rule)
+    keys, reason = keys_of(subject, rule_of(rule))
     subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason)
     return measure_network(subject, only=only, rule=rule), keys
 
@@ -96,7 +96,8 @@ def _params(file: Path, layout: Layout) -> dict[str, Tensor]:
 
 
 def _ours(leaf: str, tensor: Tensor, layout: Layout) -> Tensor:
-    """The tensor in TransformerLens orientation, which is ours; the paper's code transposes all matrices but these two."""
+    """The tensor in TransformerLens orientation, which is ours; the paper's code transposes all matrices but these
+    two."""
     if layout == "transformer_lens" or leaf in ("W_pos", "W_U") or tensor.ndim < 2:
         return tensor
     return tensor.transpose(-1, -2).contiguous()

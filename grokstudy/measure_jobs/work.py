@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from grokstudy.circuits._keys import keys_of
+from grokstudy.circuits._keys import keys_of, rule_of
 from grokstudy.circuits._measure import measure_network
 from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
@@ -52,7 +52,7 @@ def _keys(
     if trial.keys_from is None:
         return None, NEVER_GENERALISED
     subject = Subject(spec=spec, data=data, params=_params(folder, trial.keys_from), key_freqs=None)
-    return keys_of(subject, rule)
+    return keys_of(subject, rule_of(rule))
 
 
 def _params(folder: StudyFolder, checkpoint: CheckpointRow) -> dict[str, Tensor]:

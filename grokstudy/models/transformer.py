@@ -173,4 +173,5 @@ class _Source:
         if self.index is None:
             return self.values
         table = self.values.flatten(1)
-        return torch.nn.functional.embedding(self.index, table).unflatten(1, self.values.shape[1:])
+        rows: Tensor = torch.nn.functional.embedding(self.index, table).unflatten(1, self.values.shape[1:])
+        return rows

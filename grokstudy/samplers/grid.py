@@ -23,8 +23,8 @@ class Grid(Sampler):
         for axis in axes:
             if axis.is_interval:
                 raise BadInput(
-                    f"{axis.path}: sampler=grid needs values, got an interval. Give a third argument (how many values), "
-                    "or choose sampler=random."
+                    f"{axis.path}: sampler=grid needs values, got an interval. Give a third argument (how many "
+                    "values), or choose sampler=random."
                 )
 
     def propose(self, axes: Sequence[Axis], start: int, told: Sequence[Outcome]) -> list[Point] | None:
@@ -37,7 +37,7 @@ class Grid(Sampler):
                 cell,
             ),
         )
-        points = [
+        points: list[Point] = [
             {axis.path: axis.values[i] for axis, i in zip([*seeds, *others], [*drawn, *cell], strict=True)}
             for drawn in itertools.product(*(range(len(axis.values)) for axis in seeds))
             for cell in order

@@ -47,9 +47,8 @@ class Axis:
         """The value at `unit` in [0, 1): a position in the interval, or one of the values."""
         if not self.is_interval:
             return self.values[int(unit * len(self.values))]
-        assert self.low is not None and self.high is not None
-        if self.log:
-            value = self.low * (self.high / self.low) ** unit
-        else:
-            value = self.low + (self.high - self.low) * unit
+        assert self.low is not None
+        assert self.high is not None
+        span = (self.high / self.low) if self.log else (self.high - self.low)
+        value = self.low * span**unit if self.log else self.low + span * unit
         return round(value) if self.integer else rounded(value)

@@ -1,10 +1,10 @@
 """Axes in Hydra's own sweep grammar plus `lin`, `log` and `seeds`.
 
-`a=1,2,3`, `range(0,5)`, `interval(0,1)`, `tag(log, interval(1e-3, 1))` are Hydra's; lin(a, b, n) and log(a, b, n) are n evenly
-spaced values (two arguments: an interval for samplers that choose their points), seeds(n) is 0 .. n-1.
+`a=1,2,3`, `range(0,5)`, `interval(0,1)`, `tag(log, interval(1e-3, 1))` are Hydra's; lin(a, b, n) and log(a, b, n) are n
+evenly spaced values (two arguments: an interval for samplers that choose their points), seeds(n) is 0 .. n-1.
 """
 
-# No `from __future__ import annotations` here: Hydra checks the arguments of lin, log and seeds against live annotations.
+# No `from __future__ import annotations` here: Hydra checks the arguments of lin, log and seeds by live annotations.
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Union
@@ -49,7 +49,8 @@ def axis(override: Override) -> Axis:
     """The axis of one sweep override."""
     path, sweep = override.get_key_element(), override.value()
     if isinstance(sweep, IntervalSweep):
-        assert sweep.start is not None and sweep.end is not None
+        assert sweep.start is not None
+        assert sweep.end is not None
         integer = isinstance(sweep.start, int) and isinstance(sweep.end, int)
         return Axis(path=path, low=float(sweep.start), high=float(sweep.end), log="log" in sweep.tags, integer=integer)
     return Axis(path=path, values=tuple(_flat(path, sweep)))
@@ -91,8 +92,11 @@ def _flat(path: str, sweep: Any) -> list[Value]:
     if isinstance(sweep, ChoiceSweep):
         return [value for item in sweep.list for value in _flat(path, item)]
     if isinstance(sweep, RangeSweep):
-        assert sweep.start is not None and sweep.stop is not None and sweep.step is not None
-        return [_number(v) for v in np.arange(sweep.start, sweep.stop, sweep.step).tolist()]
+        assert sweep.start is not None
+        assert sweep.stop is not None
+        steps = np.arange(float(sweep.start), float(sweep.stop), float(sweep.step))
+        whole = all(isinstance(v, int) for v in (sweep.start, sweep.stop, sweep.step))
+        return [int(v) if whole else _number(v) for v in steps.tolist()]
     if isinstance(sweep, (Glob, IntervalSweep)):
         raise BadInput(f"{path}: cannot mix {type(sweep).__name__} with values.")
     return [_plain(path, sweep)]

@@ -32,7 +32,8 @@ def leaves(spec: TrialSpec) -> dict[str, Leaf]:
 
 
 def config_columns(spec: TrialSpec) -> dict[str, Value]:
-    """Every setting by config path as a column value: lists as JSON text, seeds aside (they have columns of their own)."""
+    """Every setting by config path as a column value: lists as JSON text, seeds aside (they have columns of their
+    own)."""
     return {
         path: json.dumps(leaf.value) if isinstance(leaf.value, tuple) else leaf.value
         for path, leaf in leaves(spec).items()

@@ -1,4 +1,6 @@
-"""What a plug-in of each kind must offer. Interfaces have no fields; concrete classes are frozen dataclasses, never subclassed.
+"""What a plug-in of each kind must offer.
+
+Interfaces have no fields; concrete classes are frozen dataclasses and are never subclassed.
 
 Nothing here imports torch, so that reading and checking a config is quick.
 """
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin(ABC):
+class Plugin(ABC):  # noqa: B024  (each kind adds its own methods)
     """Base of every plug-in. Its docstring's first line is its description, its last line names the source."""
 
 
@@ -221,7 +223,8 @@ class Subject:
     params: Mapping[str, Tensor]
     """Float64, on the CPU."""
     key_freqs: tuple[int, ...] | None
-    """Key frequencies of the trial's last generalised checkpoint; None if there are none (then `keys_reason` says why)."""
+    """Key frequencies of the trial's last generalised checkpoint; None if there are none (then `keys_reason` says
+    why)."""
     keys_reason: str | None = None
 
 

@@ -30,14 +30,16 @@ Retention = Literal["kept", "lost", "unknown"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Crossing:
-    """A sustained crossing: the evaluation `t` at which it began and the evaluation before it (`lo`; None at step 0)."""
+    """A sustained crossing: the evaluation `t` at which it began and the evaluation before it (`lo`; None at step
+    0)."""
 
     t: int
     lo: int | None
 
 
 class Streak:
-    """Watches for a sustained crossing, one evaluation at a time, so that a running trial and a stored curve obey one rule."""
+    """Watches for a sustained crossing, one evaluation at a time, so that a running trial and a stored curve obey one
+    rule."""
 
     __slots__ = ("_before", "_count", "_last", "_start", "crossing")
 

@@ -75,7 +75,8 @@ def _module(room: str, name: str) -> ModuleType:
     if (room, name) in _files:
         qualified = f"grokstudy_user.{room}.{name}"
         spec = importlib.util.spec_from_file_location(qualified, _files[room, name])
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[qualified] = module
         spec.loader.exec_module(module)

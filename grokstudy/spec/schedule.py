@@ -1,7 +1,7 @@
 """When a trial is evaluated and checkpointed: functions of the step alone, never of the budget.
 
-Past step 20 evaluations fall on multiples of a spacing that is at most 3 % of the step and at most 100, taken from numbers
-that divide 100: every multiple of 100 is evaluated, so that usual budgets end on an evaluation.
+Past step 20 evaluations fall on multiples of a spacing that is at most 3 % of the step and at most 100, taken from
+numbers that divide 100: every multiple of 100 is evaluated, so that usual budgets end on an evaluation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How the engine computes: none of it is part of a trial's identity, all of it that can change bits is in `numerics`."""
+"""How the engine computes: none of it is part of a trial's identity, all of it that can change bits is in
+`numerics`."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ class Regularization(Mapping[str, float]):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec:
-    """One training. Budget, evaluation, packs, threads and storage are not part of it: they never change its numbers."""
+    """One training. Budget, evaluation, packs, threads and storage are not part of it: they never change its
+    numbers."""
 
     task: Task
     model: Model

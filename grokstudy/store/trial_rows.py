@@ -11,7 +11,7 @@ from grokstudy.spec.rows import TrialRow
 
 
 def trial_rows(connection: duckdb.DuckDBPyConnection) -> list[TrialRow]:
-    """All rows of the view `trials`, by trial_id; config columns that are NULL for a trial are left out of its config."""
+    """All rows of the view `trials`, by trial_id; config columns that are NULL for a trial are not in its config."""
     names = [name for name, *_ in connection.execute("DESCRIBE trials").fetchall()]
     fields = [field.name for field in dataclasses.fields(TrialRow) if field.name != "config"]
     paths = [name for name in names if name.partition(".")[0] in TRIAL_GROUPS and name not in fields]

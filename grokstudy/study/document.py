@@ -51,7 +51,7 @@ def to_yaml(spec: StudySpec) -> str:
         "versions": {"python": platform.python_version(), **_versions()},
         "written_at": datetime.now(UTC).isoformat(),
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
 
 def from_yaml(text: str, where: str) -> StudySpec:

@@ -43,7 +43,7 @@ def planned_trials(spec: StudySpec, points: Iterable[Point]) -> list[PlannedTria
 def is_done(state: TrialState | None, budget: int, *, only_censored: bool = False) -> bool:
     """Whether nothing is left to do for a trial at this budget.
 
-    A failed or stopped trial is never done, a diverged one always; `only_censored` also leaves those with a t_gen alone.
+    A failed or stopped trial is never done, a diverged one always; `only_censored` leaves those with a t_gen alone too.
     """
     if state is None or state.status in ("failed", "stopped"):
         return False

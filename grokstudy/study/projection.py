@@ -1,8 +1,10 @@
-"""The study folder as MLflow shall show it. This module loads MLflow; `live.py`, which uses it while a study runs, does not."""
+"""The study folder as MLflow shall show it. This module loads MLflow; `live.py`, which uses it while a study runs,
+does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -69,7 +71,7 @@ def _curves(connection: duckdb.DuckDBPyConnection) -> dict[str, CurveRows]:
     bounds = np.append(starts, len(table["trial_id"]))
     curves = {}
     for identity, start, end in zip(ids.tolist(), bounds[:-1], bounds[1:], strict=True):
-        values = {
+        values: dict[str, Any] = {
             name: np.ma.filled(np.ma.asarray(table[name][start:end], dtype=float), np.nan)
             for name in CURVE_COLUMNS
             if name not in ("trial_id", "step")

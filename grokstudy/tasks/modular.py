@@ -108,7 +108,7 @@ class Modular(Task):
         if self.op in _POLYNOMIALS:
             return _POLYNOMIALS[self.op](a, b) % self.p
         inverse = np.array([pow(int(v), -1, self.p) for v in b])
-        quotient = a * inverse % self.p
+        quotient: Int[np.ndarray, " rows"] = a * inverse % self.p
         return quotient if self.op == "div" else np.where(b % 2 == 1, quotient, (a - b) % self.p)
 
     def _corrupted(

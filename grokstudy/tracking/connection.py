@@ -12,8 +12,9 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from grokstudy.spec.errors import GrokstudyError
+from grokstudy.spec.settings import TrackingSettings
 from grokstudy.tracking.mlflow_api import MlflowClient, MlflowException
-from grokstudy.tracking.settings import TrackingSettings, check_uri, redacted, sqlite_file
+from grokstudy.tracking.settings import check_uri, redacted, sqlite_file
 
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's own: 7 retries of 120 s, minutes of a study's time

@@ -25,7 +25,8 @@ from grokstudy.tracking.cells import cell_facts
 from grokstudy.tracking.charts import VIEW_TAG
 from grokstudy.tracking.connection import PATIENCE, Connection, TrackingUnavailable, connect
 from grokstudy.tracking.mlflow_api import Run, ViewType
-from grokstudy.tracking.settings import TrackingSettings, chosen_granularity, default_uri, resolved_uri
+from grokstudy.spec.settings import TrackingSettings
+from grokstudy.tracking.settings import chosen_granularity, default_uri, resolved_uri
 from grokstudy.tracking.source import StudyProjection, StudyState, TrialProjection
 from grokstudy.tracking.study_run import StudyRun, close_study, open_study, update_study
 from grokstudy.tracking.sync import SyncReport, sync_trials

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from tests.golden.recorded import CURVES, curve_path, curve_text, numbers, numerics
+from tests.golden.recorded import CURVES, curve_path, curve_text, numbers
 
-FIRST = 12
-"""Evaluations compared on other machines."""
+FIRST = 21
+"""Evaluations compared on other machines: steps 0 to 20."""
 RELATIVE = 1e-4
-"""Other kernels round differently (1e-7 relative in float32). Adam's first updates are lr * sign(gradient), also of gradients that
-are nearly zero, so differences grow; measured between float32 and float64 they reach 3e-6 by step 12."""
+"""Other kernels round differently, and training amplifies that. Between float32 and float64 the losses differ by less than 4e-8
+up to step 20, so this leaves a factor of 1,000 to other kernels and is still far below any change of the mathematics."""
+
+
+def assert_as_recorded(now: str, recorded: str) -> None:
+    """Bits are promised for one torch version on one kind of processor; elsewhere the first evaluations must agree."""
+    if recorded.splitlines()[0] == now.splitlines()[0]:
+        assert now == recorded, "numbers changed: if meant, run `python -m tests.golden.rewrite` and say why"
+    else:
+        np.testing.assert_allclose(numbers(now)[:FIRST], numbers(recorded)[:FIRST], rtol=RELATIVE)
 
 
 @pytest.mark.parametrize("name", CURVES)
 def test_curves_are_as_recorded(name: str) -> None:
-    recorded = curve_path(name).read_text()
-    now = curve_text(CURVES[name])
-    if recorded.splitlines()[0] == f"# {numerics()}":
-        assert now == recorded, "numbers changed: if meant, run `python -m tests.golden.rewrite` and say why"
-    else:
-        # Bits are promised for one torch version on one kind of processor; elsewhere the first evaluations must agree.
-        np.testing.assert_allclose(numbers(now)[:FIRST], numbers(recorded)[:FIRST], rtol=RELATIVE)
+    assert_as_recorded(curve_text(CURVES[name]), curve_path(name).read_text())
+
+
+def test_another_machine_is_held_to_the_first_evaluations() -> None:
+    """float64 stands in for other kernels; a learning rate that is off by 1 % must not pass."""
+    recorded = curve_path("quad23").read_text().replace("torch=", "torch=other-")
+    short = dataclasses.replace(CURVES["quad23"], steps=25)
+    assert_as_recorded(curve_text(dataclasses.replace(short, words=(*short.words, "engine.dtype=float64"))), recorded)
+    with pytest.raises(AssertionError):
+        assert_as_recorded(curve_text(dataclasses.replace(short, words=(*short.words, "optimizer.lr=0.0101"))), recorded)
 
 
 @pytest.mark.parametrize("name", CURVES)
