@@ -57,7 +57,7 @@ def _others(hint: Any, value: Any) -> list[Any]:
     if isinstance(value, int):
         return [value + 1, value * 2, value + 3, value - 1]
     if isinstance(value, float):
-        return [value * 2, value / 2 + 0.2]
+        return [value * 2 or 0.4, value / 2 + 0.2]
     if isinstance(value, tuple):
         return [(other, *value[1:]) for other in _others(type(value[0]), value[0])]
     raise TypeError(f"no other value known for {hint}")

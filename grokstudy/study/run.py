@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 
 from grokstudy.circuits._measure import measures
+from grokstudy.engine.device import check_device
 from grokstudy.execution.executor import Executor, executor
 from grokstudy.execution.job import PackJob, Progress
 from grokstudy.measure_jobs.run import measure_study
@@ -64,6 +65,7 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
         BadInput: a setting or value cannot be used, or the study exists with other fixed settings.
     """
     measures(spec.measures.names, spec.measures.key_freq_rule)
+    check_device(spec.engine)
     folder = StudyFolder.open(spec.storage.root, spec.name)
     old = stored_spec(folder)
     states: dict[str, TrialState] = {}

@@ -1,0 +1,20 @@
+"""Whether this machine has what the engine settings ask for."""
+
+from __future__ import annotations
+
+import shutil
+
+import torch
+
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.settings import EngineSettings
+
+COMPILERS = ("g++", "c++", "clang++")
+
+
+def check_device(settings: EngineSettings) -> None:
+    """Raises BadInput if the device or the compiler is not there."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("engine.device: got cuda, but torch sees no CUDA device here. Use engine.device=cpu.")
+    if settings.compile and settings.device == "cpu" and not any(map(shutil.which, COMPILERS)):
+        raise BadInput(f"engine.compile: got true, needs a C++ compiler ({', '.join(COMPILERS)}). Use engine.compile=false.")
