@@ -1,6 +1,6 @@
-"""The loop to beat: one trial trained as the papers' authors write it, a module over every position and torch.optim.AdamW.
+"""The loop to beat: one trial as the papers' authors train it, a module over every position and torch.optim.AdamW.
 
-It starts from the weights and the split of the trial that the engine trains, so that both can be checked to do the same.
+It starts from the weights and the split of the trial that the engine trains, so that both can be checked to agree.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def plain_step(spec: TrialSpec) -> Callable[[], float]:
 
     def step() -> float:
         loss = loss_of(model(inputs), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
@@ -55,7 +55,7 @@ def plain_step(spec: TrialSpec) -> Callable[[], float]:
 
 
 class PlainTransformer(nn.Module):
-    """One layer, no LayerNorm, computed at every position and read at the last (Nanda et al. 2023, `transformers.py`)."""
+    """One layer without LayerNorm, computed at every position and read at the last (Nanda et al. 2023, their code)."""
 
     def __init__(self, model: Transformer, shape: Shape) -> None:
         super().__init__()
@@ -101,7 +101,8 @@ class _Block(nn.Module):
         mixed = torch.einsum("nhqk,nhke->nhqe", pattern, v)
         x = x + torch.einsum("nhqe,hed->nqd", mixed, self.attn["W_O"])
         neurons = F.relu(x @ self.mlp["W_in"] + self.mlp["b_in"])
-        return x + neurons @ self.mlp["W_out"] + self.mlp["b_out"]
+        out: Tensor = x + neurons @ self.mlp["W_out"] + self.mlp["b_out"]
+        return out
 
 
 class PlainQuadMLP(nn.Module):

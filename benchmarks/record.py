@@ -8,9 +8,8 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -25,14 +24,15 @@ def write(question: str, numbers: Mapping[str, object]) -> None:
 
 def origin() -> dict[str, object]:
     """Machine, versions, commit and date; `load` is how many processes wanted a core over the last minute."""
+    changed = _git("status", "--porcelain", "grokstudy", "conf")
     return {
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if _git("status", "--porcelain", "grokstudy") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+changes" if changed else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": version("torch"),
     }
 
 

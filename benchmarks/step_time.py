@@ -2,8 +2,8 @@
 
     python benchmarks/step_time.py [--quick] [--threads N] [--compile]
 
-Engine and plain loop take turns, so that whatever else the machine does hits both; a ratio is the median over rounds of the
-two times of one round. Every setting has a process of its own. Prints a Markdown table and writes results.json.
+Engine and plain loop take turns, so that whatever else the machine does hits both; a ratio is the median over rounds
+of the two times of one round. Every setting has a process of its own. Prints a Markdown table, writes results.json.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from grokstudy.spec.trial import TrialSpec
 AGREE_STEPS = 15
 """Past the ten updates of warm-up."""
 AGREE = 1e-3
-"""Largest relative difference of the train losses after AGREE_STEPS: float32 rounding gives 1e-6, another network 1e-2."""
+"""Largest relative difference of the train losses after AGREE_STEPS: rounding gives 1e-5, another network 1e-2."""
 EVALUATIONS = 5
 
 
@@ -47,7 +47,7 @@ class Setting:
 
 
 P59 = ("preset=small31", "task.p=59", "task.frac_train=0.5", "optimizer.lr=0.001")
-SETTINGS = (
+SETTINGS: tuple[Setting, ...] = (
     Setting(name="transformer p=113 d=128", words=("preset=nanda2023",), members=1),
     Setting(name="transformer p=113 d=128", words=("preset=nanda2023",), members=1, threads=2),
     Setting(name="transformer p=59 d=64", words=P59, members=1),
@@ -177,7 +177,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few seconds per setting, nothing written")
     parser.add_argument("--threads", type=int, help="threads of every setting; default 1, and 2 for p = 113")
-    parser.add_argument("--compile", action="store_true", help="also the compiled engine (10-80 s per setting to compile)")
+    parser.add_argument(
+        "--compile", action="store_true", help="also the compiled engine (10-80 s per setting to compile)"
+    )
     given = parser.parse_args()
     settings = SETTINGS
     if given.threads is not None:

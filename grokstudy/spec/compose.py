@@ -189,7 +189,7 @@ def _readable(error: Exception, words: Sequence[str], config_dir: Path | None) -
             groups = [word for word in words if word.partition("=")[0] in _group_names()]
             return _no_such_setting(key, _compose(groups, config_dir))
     where = next((path for cause in _chain(error) if (path := getattr(cause, "full_key", None))), None)
-    return BadInput(f"{where}: {text}" if where else text)
+    return BadInput(f"{where}: {text}." if where else text)
 
 
 def _no_such_setting(path: str, config: Mapping[str, Any]) -> BadInput:

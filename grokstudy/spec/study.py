@@ -60,10 +60,14 @@ class StudySpec:
         if self.budget < 1:
             raise BadInput(f"budget: got {self.budget}, must be >= 1 step.")
         self.sampler.check(self.axes)
-        known = list(leaves(self.trial({})))
+        known = leaves(self.trial({}))
         for axis in self.axes:
-            self._check_axis(axis, known)
+            self._check_axis(axis, list(known))
         self._check_seeds()
+        # Hydra's intervals are floats: whether only whole numbers make sense is known from the setting.
+        whole = {path for path, leaf in known.items() if type(leaf.value) is int}
+        axes = (dataclasses.replace(a, integer=a.integer or (a.is_interval and a.path in whole)) for a in self.axes)
+        object.__setattr__(self, "axes", tuple(axes))
 
     def trial(self, point: Point) -> TrialSpec:
         """The trial at one point.

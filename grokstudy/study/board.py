@@ -32,6 +32,8 @@ class Board:
 
     def pack(self, progress: Progress) -> None:
         """Counters of a running pack."""
+        if self.training_since is None:
+            self.training_since = time.monotonic()  # workers have started; the rate says how fast they are
         self.latest = progress
         self._updates[progress.pack_id] = progress.updates
         self._ended[progress.pack_id] = Counter(progress.outcomes)

@@ -49,7 +49,6 @@ def to_yaml(spec: StudySpec) -> str:
         "budget": spec.budget,
         **{key: _plain(dataclasses.asdict(getattr(spec, key))) for key in RECORDS},
         "versions": {"python": platform.python_version(), **_versions()},
-        "written_at": datetime.now(UTC).isoformat(),
     }
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
 
@@ -105,10 +104,11 @@ def check_same_study(old: StudySpec, new: StudySpec) -> None:
 
 
 def record_attempt(folder: StudyFolder, spec: StudySpec) -> None:
-    """Writes study.yaml and keeps this attempt's copy."""
+    """Writes study.yaml and keeps this attempt's copy under its time; nothing if the study stands like that already."""
     text = to_yaml(spec)
-    folder.put_text(FILE, text)
-    folder.put_text(f"attempts/{datetime.now(UTC):%Y%m%dT%H%M%S%f}.yaml", text)
+    if folder.get_text(FILE) != text:
+        folder.put_text(f"attempts/{datetime.now(UTC):%Y%m%dT%H%M%S%f}.yaml", text)
+        folder.put_text(FILE, text)
 
 
 def _different(name: str, path: str, before: object, after: object) -> BadInput:

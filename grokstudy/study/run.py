@@ -109,7 +109,7 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
     deadline = None if max_hours is None else time.monotonic() + max_hours * 3600
     with Projection(spec, folder, board) as projection, _interruptible() as interrupt:
         if plan.jobs:
-            board.stage, board.training_since = "training", time.monotonic()
+            board.stage = "training"
             source = _Packs(plan.jobs, board, projection, interrupt, deadline)
             execution.run_packs(source, f"{spec.name}-{os.getpid()}")
             _drop_superseded(folder, spec.budget)
@@ -122,9 +122,7 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
                     stopped = True
                     break
         board.stage = "reporting"
-        from grokstudy.study.report import write_report  # loads the figure libraries
-
-        report = write_report(folder, spec)
+        report = _report(folder, spec, changed=bool(plan.jobs or board.to_measure))
         projection.state = "stopped" if stopped else "finished"
     board.stage = "finished"
     return StudyResult(
@@ -135,6 +133,16 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
         report=tuple(report),
         stopped=stopped,
     )
+
+
+def _report(folder: StudyFolder, spec: StudySpec, *, changed: bool) -> list[str]:
+    """Files of the report, written again only if there is something new to show."""
+    stored = [name.rpartition("/")[2] for name in folder.names("report/")]
+    if stored and not changed:
+        return stored
+    from grokstudy.study.report import write_report  # loads the figure libraries
+
+    return write_report(folder, spec)
 
 
 class _Packs:

@@ -14,15 +14,21 @@ from grokstudy.spec import plugins
 from grokstudy.spec.axes import Axis
 from grokstudy.spec.compose import compose_study, options
 from grokstudy.spec.errors import BadInput
+from grokstudy.spec.grammar import parse
 from grokstudy.spec.identity import leaves, trial_id
 from grokstudy.spec.interfaces import GROUPS
-from grokstudy.spec.settings import CheckpointSettings, ClusterSettings, EngineSettings, StorageSettings, TrackingSettings
+from grokstudy.spec.settings import (
+    CheckpointSettings,
+    ClusterSettings,
+    EngineSettings,
+    StorageSettings,
+    TrackingSettings,
+)
 from grokstudy.spec.study import MeasureSettings, StudySpec
 from grokstudy.spec.trial import Init, Numerics
 
 CONF = Path(str(importlib.resources.files("grokstudy.conf")))
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
-PRESETS = [name for name in options("preset")]
 
 
 def every_trial(study: StudySpec) -> None:
@@ -190,13 +196,20 @@ def test_the_name_is_the_given_one_else_the_studys_else_the_presets() -> None:
         ("optimizer.lr=log(0.001,1,4)", (0.001, 0.01, 0.1, 1.0)),
         ("regularization.weight_decay=0,log(0.1,10,3)", (0, 0.1, 1.0, 10.0)),
         ("regularization.weight_decay=log(0.1,1,2),lin(2,4,3)", (0.1, 1.0, 2.0, 3.0, 4.0)),
-        ("regularization.weight_decay=log(0.1,10,6)", (0.1, 0.251188643151, 0.63095734448, 1.58489319246, 3.98107170553, 10)),
+        ("init.scale=log(0.1,10,6)", (0.1, 0.251188643151, 0.63095734448, 1.58489319246, 3.98107170553, 10.0)),
     ],
 )
 def test_values_of_an_axis(word: str, values: tuple[Any, ...]) -> None:
     """Nested sweeps are flattened, doubles dropped, floats rounded to 12 significant digits."""
-    study = compose_study([word])
-    assert study.axes == (Axis(path=word.partition("=")[0], values=values),)
+    assert parse([word]).axes == (Axis(path=word.partition("=")[0], values=values),)
+
+
+def test_words_are_sorted_into_what_is_fixed_and_what_varies() -> None:
+    words = parse(["task.p=7", "seed=0,1", "optimizer.betas=[0.9,0.98]", "optimizer.lr=log(0.1,1,3)"])
+    assert [override.key_or_group for override in words.fixed] == ["task.p", "optimizer.betas"]
+    assert [axis.path for axis in words.axes] == ["seed", "optimizer.lr"]
+    study = compose_study(["task.p=7", "seed=0,1", "optimizer.lr=log(0.1,1,3)"])
+    assert study.axes == words.axes
     every_trial(study)
 
 
@@ -206,13 +219,17 @@ def test_values_of_an_axis(word: str, values: tuple[Any, ...]) -> None:
         ("optimizer.lr=log(0.001,1)", {"low": 0.001, "high": 1.0, "log": True}),
         ("task.frac_train=lin(0.3,0.9)", {"low": 0.3, "high": 0.9}),
         ("task.frac_train=interval(0.3,0.9)", {"low": 0.3, "high": 0.9}),
-        ("optimizer.lr='tag(log,interval(0.001,1))'", {"low": 0.001, "high": 1.0, "log": True}),
+        ("optimizer.lr=tag(log,interval(0.001,1))", {"low": 0.001, "high": 1.0, "log": True}),
         ("model.d_mlp=interval(8,64)", {"low": 8.0, "high": 64.0, "integer": True}),
+        ("model.d_mlp=lin(8,64)", {"low": 8.0, "high": 64.0, "integer": True}),
+        ("optimizer.lr=interval(1,2)", {"low": 1.0, "high": 2.0, "integer": False}),
     ],
 )
 def test_intervals_for_samplers_that_choose_their_points(word: str, expected: dict[str, Any]) -> None:
-    word = word.replace("='", "=").removesuffix("'")
-    assert compose_study([word, "sampler=random"]).axes == (Axis(path=word.partition("=")[0], **expected),)
+    study = compose_study([word, "sampler=random"])
+    assert study.axes == (Axis(path=word.partition("=")[0], **expected),)
+    for point in study.sampler.propose(study.axes, 0, []) or []:
+        study.trial(point)
 
 
 def test_an_interval_is_linear_or_logarithmic() -> None:

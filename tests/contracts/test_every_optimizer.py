@@ -15,7 +15,7 @@ from tests.packs import Trained, assert_same_bits, run
 from tests.trials import trial
 from tests.variants import every_small, variants
 
-OPTIMIZERS = every_small("optimizers", Optimizer)
+OPTIMIZERS = every_small("optimizers", Optimizer)  # type: ignore[type-abstract]
 CASES = {f"{name}/{field}": o for name, base in OPTIMIZERS.items() for field, o in [("", base), *variants(base)]}
 every_case = pytest.mark.parametrize("optimizer", CASES.values(), ids=CASES)
 every_optimizer = pytest.mark.parametrize("base", OPTIMIZERS.values(), ids=OPTIMIZERS)

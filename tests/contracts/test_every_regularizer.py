@@ -16,7 +16,7 @@ from tests.packs import assert_same_bits, run
 from tests.trials import trial
 from tests.variants import every_small
 
-TERMS = every_small("regularizers", Regularizer)
+TERMS = every_small("regularizers", Regularizer)  # type: ignore[type-abstract]
 every_term = pytest.mark.parametrize("name", TERMS)
 LR = torch.full((2, 1), 0.01, dtype=torch.float64)
 

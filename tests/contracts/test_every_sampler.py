@@ -16,7 +16,7 @@ from grokstudy.spec.errors import BadInput
 from grokstudy.spec.interfaces import Sampler
 from tests.variants import every_small, variants
 
-SAMPLERS = every_small("samplers", Sampler)
+SAMPLERS = every_small("samplers", Sampler)  # type: ignore[type-abstract]
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 
 WD = Axis(path="regularization.weight_decay", values=(0.0, 0.1, 0.3, 1.0, 3.0))
@@ -101,7 +101,7 @@ def test_the_grid_is_complete_and_has_no_point_twice() -> None:
     assert sorted(keys) == sorted(itertools.product(WD.values, FRAC.values, SEED.values))
 
 
-@pytest.mark.parametrize("axes", list(itertools.permutations(PLANE)), ids=lambda axes: axes[0].path + "," + axes[1].path)
+@pytest.mark.parametrize("axes", list(itertools.permutations(PLANE)), ids=lambda axes: f"{axes[0].path},{axes[1].path}")
 def test_the_grid_is_seed_major_whatever_the_order_of_axes(axes: tuple[Axis, ...]) -> None:
     points = all_points(Grid(), axes)
     assert [point["seed"] for point in points] == [0] * 15 + [1] * 15
@@ -112,7 +112,7 @@ def test_the_grid_is_seed_major_whatever_the_order_of_axes(axes: tuple[Axis, ...
 def test_the_grid_goes_from_coarse_to_fine() -> None:
     """Whatever is cut off, what is there is the whole plane at a lower resolution: levels never fall."""
     levels = [
-        max(level(WD.values.index(p[WD.path]), 5), level(FRAC.values.index(p[FRAC.path]), 3))  # type: ignore[arg-type]
+        max(level(WD.values.index(p[WD.path]), 5), level(FRAC.values.index(p[FRAC.path]), 3))
         for p in all_points(Grid(), (WD, FRAC))
     ]
     assert levels == sorted(levels)
@@ -141,6 +141,6 @@ def test_random_points_do_not_depend_on_the_other_axes() -> None:
 
 def test_random_points_are_uniform_in_the_logarithm_of_a_log_axis() -> None:
     values = [point[WD.path] for point in all_points(Random(n_trials=2000), INTERVALS[:1])]
-    below = sum(value < 0.01 * 1000**0.25 for value in values)  # type: ignore[operator]
+    below = sum(value < 0.01 * 1000**0.25 for value in values)
     # Binomial(2000, 1/4): mean 500, standard deviation 19.4; five of them.
     assert abs(below - 500) < 97

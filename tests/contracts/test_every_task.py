@@ -12,7 +12,7 @@ from grokstudy.spec.interfaces import Task, TaskData
 from grokstudy.spec.trial import Seeds
 from tests.variants import every_small, variants
 
-TASKS = every_small("tasks", Task)
+TASKS = every_small("tasks", Task)  # type: ignore[type-abstract]
 CASES = {f"{name}/{field}": task for name, base in TASKS.items() for field, task in [("", base), *variants(base)]}
 every_case = pytest.mark.parametrize("task", CASES.values(), ids=CASES)
 
@@ -34,9 +34,9 @@ def test_data_is_a_pure_function_of_settings_and_data_seed(task: Task) -> None:
 
 @every_case
 def test_drawing_touches_no_global_generator(task: Task) -> None:
-    numpy_before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    numpy_before, torch_before = str(np.random.get_state()), torch.get_rng_state()
     task.data(Seeds())
-    assert np.array_equal(np.random.get_state()[1], numpy_before)
+    assert str(np.random.get_state()) == numpy_before
     assert torch.equal(torch.get_rng_state(), torch_before)
 
 

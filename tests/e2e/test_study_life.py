@@ -8,10 +8,14 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
+from grokstudy.spec.compose import compose_study
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.snapshots import snapshots
+from grokstudy.study.board import Board
+from grokstudy.study.run import StudyResult, run_study
 
 from .conftest import SMALL, Cli
 from .stored import assert_equal, tables, weights
@@ -20,70 +24,60 @@ AXES = ["regularization.weight_decay=0,1,3", "task.frac_train=0.5,0.8", "seed=se
 MEASURES = ["measures.names=[cross_entropy,fourier_losses,ipr]"]
 
 
-def _json(text: str) -> dict[str, object]:
-    value = json.loads(text)
-    assert isinstance(value, dict)
-    return value
+def _run(root: Path, *words: str, name: str = "s", only_censored: bool = False) -> StudyResult:
+    """What `grokstudy run` does, in this process."""
+    spec = compose_study([*SMALL, f"storage.root={root}", *words], name=name)
+    return run_study(spec, Board(study=name), only_censored=only_censored)
 
 
-def test_the_same_study_again_does_nothing(cli: Cli) -> None:
-    first = _json(cli.run("run", *SMALL, *AXES, *MEASURES, "--name", "s", "--steps", "300", "--format", "json").stdout)
-    assert (first["planned"], first["ran"]) == (12, 12)
-    files = _files(cli.root / "s")
-    again = _json(cli.run("run", *SMALL, *AXES, *MEASURES, "--name", "s", "--steps", "300", "--format", "json").stdout)
-    assert again["ran"] == 0
-    assert again["outcomes"] == first["outcomes"]
-    # study.yaml, the attempt's copy and the report are written again; no trial, curve, measure or checkpoint is.
-    kept = {name: stamp for name, stamp in files.items() if name.startswith(("trials", "curves", "measures", "check"))}
-    now = _files(cli.root / "s")
-    assert kept
-    assert all(now[name] == stamp for name, stamp in kept.items())
-    assert {n for n in now if n.startswith(("trials", "curves", "measures", "check"))} == set(kept)
+def test_the_same_study_again_does_nothing(tmp_path: Path) -> None:
+    first = _run(tmp_path, *AXES, *MEASURES, "budget=300")
+    assert (first.planned, first.ran) == (12, 12)
+    files = _files(tmp_path / "s")
+    again = _run(tmp_path, *AXES, *MEASURES, "budget=300")
+    assert again.ran == 0
+    assert again.outcomes == first.outcomes
+    assert _files(tmp_path / "s") == files  # nothing was written at all
 
 
-def test_a_wider_axis_runs_only_what_is_new_and_a_fixed_field_may_become_an_axis(cli: Cli) -> None:
-    base = [*SMALL, "--name", "s", "--steps", "200", "--format", "json"]
-    cli.run("run", *base, "regularization.weight_decay=1,3", "seed=seeds(2)")
-    before = tables(cli.root, "s")["trials"].set_index("trial_id")
-    wider = _json(
-        cli.run("run", *base, "regularization.weight_decay=0,1,3", "seed=seeds(2)", "task.frac_train=0.5,0.7").stdout
-    )
-    assert (wider["planned"], wider["ran"]) == (12, 8)  # 3 x 2 x 2 trials, of which 2 x 2 at frac 0.5 were there
-    after = tables(cli.root, "s")["trials"].set_index("trial_id")
+def test_a_wider_axis_runs_only_what_is_new_and_a_fixed_field_may_become_an_axis(tmp_path: Path) -> None:
+    _run(tmp_path, "budget=200", "regularization.weight_decay=1,3", "seed=seeds(2)")
+    before = tables(tmp_path, "s")["trials"].set_index("trial_id")
+    wide = ["regularization.weight_decay=0,1,3", "seed=seeds(2)", "task.frac_train=0.5,0.7"]
+    wider = _run(tmp_path, "budget=200", *wide)
+    assert (wider.planned, wider.ran) == (12, 8)  # 3 x 2 x 2 trials, of which 2 x 2 at frac 0.5 were there
+    after = tables(tmp_path, "s")["trials"].set_index("trial_id")
     assert after.loc[before.index].equals(before)
-    narrower = _json(cli.run("run", *base, "regularization.weight_decay=1", "seed=seeds(1)").stdout)
-    assert narrower["ran"] == 0
+    assert _run(tmp_path, "budget=200", "regularization.weight_decay=1", "seed=seeds(1)").ran == 0
 
 
-def test_extended_equals_run_at_once_bit_for_bit(cli: Cli) -> None:
+def test_extended_equals_run_at_once_bit_for_bit(tmp_path: Path) -> None:
     axes = ["regularization.weight_decay=0.3,1", "seed=seeds(2)", *MEASURES]
-    cli.run("run", *SMALL, *axes, "--name", "long", "--steps", "700")
-    cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "250")
-    assert (
-        _json(cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "100", "--format", "json").stdout)["ran"] == 0
-    )
-    cli.run("run", *SMALL, *axes, "--name", "grown", "--steps", "700")
-    long, grown = tables(cli.root, "long"), tables(cli.root, "grown")
+    _run(tmp_path, *axes, "budget=700", name="long")
+    _run(tmp_path, *axes, "budget=250", name="grown")
+    assert _run(tmp_path, *axes, "budget=100", name="grown").ran == 0
+    assert _run(tmp_path, *axes, "budget=700", name="grown").ran == 4
+    long, grown = tables(tmp_path, "long"), tables(tmp_path, "grown")
     # The end of the shorter run (step 250) keeps its checkpoint and the measures taken there; all else is equal.
     for view in ("checkpoints", "measures_long"):
         grown[view] = grown[view][grown[view]["step"] != 250].reset_index(drop=True)
     assert_equal(long, grown)
-    mine, theirs = weights(cli.root, "grown"), weights(cli.root, "long")
+    mine, theirs = weights(tmp_path, "grown"), weights(tmp_path, "long")
     assert all(torch.equal(mine[key][name], tensor) for key, net in theirs.items() for name, tensor in net.items())
 
 
-def test_only_censored_leaves_generalised_trials_alone(cli: Cli) -> None:
-    base = [*SMALL, "task.frac_train=0.8", "regularization.weight_decay=0,3", "--name", "s", "--format", "json"]
-    cli.run("run", *base, "--steps", "400")
-    trials = tables(cli.root, "s")["trials"]
+def test_only_censored_leaves_generalised_trials_alone(tmp_path: Path) -> None:
+    words = ["task.frac_train=0.8", "regularization.weight_decay=0,3"]
+    _run(tmp_path, *words, "budget=400")
+    trials = tables(tmp_path, "s")["trials"]
     censored = int(trials["t_gen"].isna().sum())
     assert 0 < censored < len(trials)  # weight decay 3 generalises on 80 % of the pairs, 0 does not within 400 steps
-    again = _json(cli.run("run", *base, "--steps", "600", "--only-censored").stdout)
-    assert again["ran"] == censored
-    after = tables(cli.root, "s")["trials"].set_index("trial_id")["steps_run"]
+    assert _run(tmp_path, *words, "budget=600", only_censored=True).ran == censored
+    after = tables(tmp_path, "s")["trials"]["steps_run"]
     assert sorted(after.unique().tolist()) == [400, 600]
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_is_finished_and_goes_on_from_a_snapshot(cli: Cli) -> None:
     words = [
         "run",
@@ -110,12 +104,13 @@ def test_an_interrupt_keeps_what_is_finished_and_goes_on_from_a_snapshot(cli: Cl
     assert_equal(tables(cli.root, "undisturbed"), tables(cli.root, "s"))
 
 
+@pytest.mark.slow
 def test_a_study_killed_in_the_middle_and_run_again_ends_with_the_same_table(cli: Cli) -> None:
     words = [*SMALL, "task.p=23", *MEASURES, "regularization.weight_decay=1,3", "seed=seeds(3)", "cluster.pack_size=4"]
     words += ["cluster.snapshot_seconds=0.2", "--steps", "1500"]
     cli.run("run", *words, "--name", "undisturbed")
     process = cli.start("run", *words, "--name", "killed")
-    # Killed once one pack is finished and the next one has a snapshot: finished, half-way and untouched trials are mixed.
+    # Killed once one pack is finished and the next has a snapshot: finished, half-way and untouched trials are mixed.
     folder = StudyFolder.open(str(cli.root), "killed")
     _wait(
         lambda: list((cli.root / "killed/trials").glob("*")) and any(0 < h.step < 1500 for h in _heads(folder)), process
@@ -130,12 +125,11 @@ def test_a_study_killed_in_the_middle_and_run_again_ends_with_the_same_table(cli
     assert all(torch.equal(mine[key][name], tensor) for key, net in theirs.items() for name, tensor in net.items())
 
 
-def test_divergence_is_an_outcome_and_never_run_again(cli: Cli) -> None:
-    words = [*SMALL, "optimizer.lr=0.01,1e12", "--name", "s", "--steps", "200", "--format", "json"]
-    first = _json(cli.run("run", *words).stdout)
-    assert first["outcomes"]["diverged"] == 1  # type: ignore[index]
-    assert _json(cli.run("run", *words).stdout)["ran"] == 0
-    row = tables(cli.root, "s")["trials"].query("status == 'diverged'").iloc[0]
+def test_divergence_is_an_outcome_and_never_run_again(tmp_path: Path) -> None:
+    words = ["optimizer.lr=0.01,1e12", "budget=200"]
+    assert _run(tmp_path, *words).outcomes["diverged"] == 1
+    assert _run(tmp_path, *words).ran == 0
+    row = tables(tmp_path, "s")["trials"].query("status == 'diverged'").iloc[0]
     assert row["diverged_step"] == row["steps_run"] < 200
 
 
@@ -160,7 +154,7 @@ def test_a_plug_in_that_raises_fails_its_own_trials_with_its_message(cli: Cli, t
     result = cli.run(
         "run", *words, "seed=seeds(3)", "--plugin", str(plugin), "--name", "s", "--steps", "20", "--format", "json"
     )
-    assert _json(result.stdout)["outcomes"]["failed"] == 1  # type: ignore[index]
+    assert json.loads(result.stdout)["outcomes"]["failed"] == 1
     trials = tables(cli.root, "s")["trials"]
     assert trials.query("seed == 1")["error"].item() == "RuntimeError: no rows today"
     assert sorted(trials.query("seed != 1")["status"]) == ["done", "done"]

@@ -33,8 +33,17 @@ CURVES: Mapping[str, Curve] = {
     "quad23-noisy-batches": Curve(words=("preset=quad23", "batch_size=100", "task.label_noise=0.1"), steps=60),
     "tiny-transformer": Curve(words=("preset=small31", *(f"{key}={value}" for key, value in TINY.items())), steps=100),
     "two-layers-l2": Curve(
-        words=("preset=small31", "task.p=7", "model.n_layers=2", "model.d_model=8", "model.d_mlp=16")
-        + ("regularization.l2=0.001", "regularization.weight_decay=0", "init.scale=0.8", "engine.dtype=float64"),
+        words=(
+            "preset=small31",
+            "task.p=7",
+            "model.n_layers=2",
+            "model.d_model=8",
+            "model.d_mlp=16",
+            "regularization.l2=0.001",
+            "regularization.weight_decay=0",
+            "init.scale=0.8",
+            "engine.dtype=float64",
+        ),
         steps=40,
     ),
 }
@@ -45,7 +54,7 @@ def curve_path(name: str) -> Path:
 
 
 def numerics() -> str:
-    """What bits may differ between: the torch version, and the instructions and processor that its kernels are chosen by."""
+    """What bits depend on besides the code: the torch version, and the processor that its kernels are chosen by."""
     return f"torch={torch.__version__} capability={torch.backends.cpu.get_cpu_capability()} processor={_processor()}"
 
 

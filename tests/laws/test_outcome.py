@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grokstudy.spec.outcome import HOLD, HOLD_EVALUATIONS, LABELS, Crossing, Streak, outcome, retention, sustained
+from grokstudy.spec.outcome import (
+    HOLD,
+    HOLD_EVALUATIONS,
+    LABELS,
+    Crossing,
+    Streak,
+    outcome,
+    retention,
+    sustained,
+)
 from grokstudy.spec.schedule import evaluations
 
 
 def by_definition(steps: np.ndarray, above: np.ndarray) -> Crossing | None:
-    """First evaluation t with every evaluation in [t, 1.2 t], and at least three, above; all of that must have been seen."""
+    """First t with all evaluations in [t, 1.2 t], and at least three, above; all of that must have been seen."""
     for i, t in enumerate(steps):
         window = (steps >= t) & (steps <= HOLD * t)
         window[i : i + HOLD_EVALUATIONS] = True
@@ -21,7 +30,7 @@ def by_definition(steps: np.ndarray, above: np.ndarray) -> Crossing | None:
 
 
 def random_curves(n: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Schedules cut anywhere (and sparse ones, where three evaluations reach past 1.2 t), with flips of every length."""
+    """Schedules cut anywhere, sparse ones too (three evaluations reach past 1.2 t), with flips of every length."""
     rng = np.random.default_rng(0)
     curves = []
     for _ in range(n):

@@ -16,7 +16,7 @@ from grokstudy.spec.trial import TrialSpec
 from tests.packs import Trained, assert_same_bits, assert_same_weights, run
 from tests.trials import tiny, trial
 
-SMALL = pytest.param(functools.partial(trial, "small31"), 0.6, id="small31", marks=pytest.mark.slow)
+SMALL = pytest.param(functools.partial(trial, "small31"), 0.585, id="small31", marks=pytest.mark.slow)
 CASES = [
     pytest.param(functools.partial(trial, "quad23"), 0.5, id="quad23-frac.5"),
     pytest.param(functools.partial(trial, "quad23"), 0.7, id="quad23-frac.7"),
@@ -105,7 +105,7 @@ def assert_continues(whole: Trained, first: Trained, second: Trained, at: int) -
 
 
 def test_a_study_resumed_from_a_snapshot_repacks_without_changing_a_bit() -> None:
-    """600 = 300 + kill + 300 across t_gen, with lanes of two packs in a third one, the transition's weights included."""
+    """600 = 300 + kill + 300 across t_gen, with lanes of two packs in a third one, and the ring of weights."""
     specs = [trial("quad23", seed=seed) for seed in (4, 5, 9, 0)]
     one = run(specs[:2], 600, kill_at=300)
     two = run(specs[2:], 600, kill_at=300)
@@ -116,7 +116,7 @@ def test_a_study_resumed_from_a_snapshot_repacks_without_changing_a_bit() -> Non
     for i, second in zip((2, 1, 0), resumed.trials, strict=True):
         whole = run([specs[i]], 600).trials[0]
         assert whole.gen is not None
-        assert 300 < whole.gen.t
+        assert whole.gen.t > 300
         assert min(whole.transition) < 300 < max(whole.transition), "the ring must span the kill"
         assert_continues(whole, before[i], second, 300)
 

@@ -101,7 +101,8 @@ def plain_losses(spec: TrialSpec, data: TaskData) -> list[float]:
 def test_the_engine_trains_as_a_plain_pytorch_loop(
     preset: str, changes: dict[str, object], loss: dict[str, object], l2: float
 ) -> None:
-    common = {"engine.dtype": "float64", "loss": loss, "regularization.l2": l2, "task.label_noise": 0.1, "init.scale": 0.9}
+    common = {"engine.dtype": "float64", "loss": loss, "regularization.l2": l2}
+    common |= {"task.label_noise": 0.1, "init.scale": 0.9}
     spec = trial(preset, {**changes, **common}, seed=1)
     trained = run([spec], STEPS).trials[0]
     expected = np.array(plain_losses(spec, spec.task.data(spec.seeds)))
