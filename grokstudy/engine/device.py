@@ -17,4 +17,5 @@ def check_device(settings: EngineSettings) -> None:
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("engine.device: got cuda, but torch sees no CUDA device here. Use engine.device=cpu.")
     if settings.compile and settings.device == "cpu" and not any(map(shutil.which, COMPILERS)):
-        raise BadInput(f"engine.compile: got true, needs a C++ compiler ({', '.join(COMPILERS)}). Use engine.compile=false.")
+        names = ", ".join(COMPILERS)
+        raise BadInput(f"engine.compile: got true, needs a C++ compiler ({names}). Use engine.compile=false.")

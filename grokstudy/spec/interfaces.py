@@ -135,7 +135,7 @@ class HandWritten(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class ReadMatrices:
-    """Embedding and neuron-to-logit map over the p answers (science.md 1.6)."""
+    """Embedding and neuron-to-logit map over the p answers."""
 
     W_E: Float[Tensor, "width vocab"]
     """Embedding of the residues. For a quadratic MLP: the two input blocks U and V stacked along the width."""

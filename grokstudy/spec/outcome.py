@@ -1,7 +1,7 @@
 """From a curve to times, from times to an outcome. The only place where these rules stand.
 
 Times are the facts; an outcome is a reading of them under a threshold tau, a ratio R and a budget T, and is never
-stored alone (adaptive.md 0: model censored times, not labels).
+stored alone: censored times are modelled, not labels.
 """
 
 from __future__ import annotations

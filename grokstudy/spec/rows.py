@@ -35,7 +35,7 @@ class TrialRow:
     seed_noise: int = column("seed of the noise added to updates")
     budget: int = column("steps it was allowed")
     steps_run: int = column("updates it made")
-    status: Status = column("done, ended_early, diverged, failed or stopped")  # noqa: RUF009  (a field)
+    status: Status = column("done, ended_early, diverged, failed or stopped")
     stop_reason: str | None = column("why it ended before its budget")
     t_mem: int | None = column(
         "memorisation time: first evaluation from which train accuracy stays >= .95; NULL if not seen"

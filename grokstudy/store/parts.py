@@ -24,7 +24,7 @@ from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import CURVE_COLUMNS, CheckpointRow, CurveRows, MeasureRow, MeasureValue, TrialRow
 
 ROW_GROUP = 200_000
-"""Rows per group: one trial's curve is found by reading one group of a compacted part (ux.md 4.1)."""
+"""Rows per group: one trial's curve is found by reading one group of a compacted part."""
 Kind = Literal["trials", "curves", "measures", "checkpoints"]
 PREFIXES: dict[Kind, str] = {
     "trials": "trials/part-",

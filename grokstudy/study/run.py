@@ -28,6 +28,7 @@ from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, record_attempt, stored_spec
 from grokstudy.study.live import Projection
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, stored_states
+from grokstudy.tracking.settings import resolved_uri
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -67,6 +68,8 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
     measures(spec.measures.names, spec.measures.key_freq_rule)
     check_device(spec.engine)
     folder = StudyFolder.open(spec.storage.root, spec.name)
+    if spec.tracking.enabled:
+        resolved_uri(spec.tracking, folder.storage.uri)  # refuses an address that cannot be used, before anything runs
     old = stored_spec(folder)
     states: dict[str, TrialState] = {}
     if old is not None:

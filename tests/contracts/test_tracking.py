@@ -20,12 +20,12 @@ import pytest
 
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.rows import CurveRows, MeasureRow, MeasureValue, Status, TrialRow
+from grokstudy.spec.settings import TrackingSettings
 from grokstudy.tracking import names
 from grokstudy.tracking.cells import cell_facts
 from grokstudy.tracking.charts import VIEW_TAG
 from grokstudy.tracking.connection import PATIENCE, Connection, TrackingUnavailable, connect
 from grokstudy.tracking.mlflow_api import Run, ViewType
-from grokstudy.spec.settings import TrackingSettings
 from grokstudy.tracking.settings import chosen_granularity, default_uri, resolved_uri
 from grokstudy.tracking.source import StudyProjection, StudyState, TrialProjection
 from grokstudy.tracking.study_run import StudyRun, close_study, open_study, update_study
@@ -507,7 +507,7 @@ def test_a_local_root_holds_its_database_and_a_bucket_needs_an_address(tmp_path:
 @pytest.mark.parametrize("uri", ["mlruns", "file:///x", "postgresql://me:secret@host/db", "sqlite:///", "http://"])
 def test_an_address_of_another_kind_is_refused(uri: str) -> None:
     with pytest.raises(BadInput, match=r"tracking\.uri: got") as caught:
-        TrackingSettings(uri=uri)
+        resolved_uri(TrackingSettings(uri=uri), "data")
     assert "secret" not in str(caught.value)
 
 

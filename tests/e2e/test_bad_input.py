@@ -38,6 +38,7 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "study": ([*RUN, "study=dmo"], ["study", "dmo", "did you mean 'demo'"]),
     "gpu": ([*RUN, "engine.device=cuda"], ["engine.device", "cuda", "cpu"]),
     "root": ([*RUN, "storage.root=/proc/nowhere"], ["storage.root", "/proc/nowhere"]),
+    "tracking": (["run", *SMALL[:-2], "cluster=none", "tracking.uri=postgresql://x"], ["tracking.uri", "http"]),
     "word": ([*RUN, "optimizer.lr"], ["optimizer.lr", "optimizer.lr=1e-3"]),
     "batch": ([*RUN, "batch_size=100000"], ["batch_size", "100000"]),
     "plugin": ([*RUN, "--plugin", "nothing.py"], ["--plugin", "nothing.py"]),

@@ -13,7 +13,7 @@ FIRST = 21
 """Evaluations compared on other machines: steps 0 to 20."""
 RELATIVE = 1e-4
 """Other kernels round differently, and training amplifies that. Between float32 and float64 the losses differ by
-less than 4e-8 up to step 20: this leaves a factor of 1,000 to other kernels, far below any change of the mathematics."""
+less than 4e-8 up to step 20: a factor of 1,000 is left to other kernels, far below any change of the mathematics."""
 
 
 def assert_as_recorded(now: str, recorded: str) -> None:
