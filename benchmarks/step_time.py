@@ -173,6 +173,12 @@ def _print_row(result: Result) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def _rounded(result: Result) -> dict[str, object]:
+    """Three digits: the rest is noise."""
+    values = dataclasses.asdict(result)
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few seconds per setting, nothing written")
@@ -194,7 +200,7 @@ def main() -> None:
             results.append(processes.submit(measure, setting, seconds, rounds, given.compile).result())
             _print_row(results[-1])
     if not given.quick:
-        record.write("step_time", {"results": [dataclasses.asdict(result) for result in results]})
+        record.write("step_time", {"results": [_rounded(result) for result in results]})
 
 
 if __name__ == "__main__":

@@ -37,13 +37,6 @@ RECORDS: Mapping[str, type] = {
     "tracking": TrackingSettings,
 }
 """Groups of settings that say how a study is run; none of them changes a trial's identity."""
-EXPLAINED = {
-    "measures.names": "measures to compute when the trials are done; empty = none",
-    "measures.checkpoints": "`all`, or `final`: the start, the last generalised one and the end",
-    "measures.key_freq_rule": "how a key frequency is recognised: neuron, w_l or w_e (docs/measures.md)",
-}
-"""Meanings that the dataclasses leave out."""
-
 HEAD = """# Every setting
 
 Made by `make docs` from the dataclasses and `conf/`; do not edit. A setting is given on the command line as a word
@@ -176,7 +169,7 @@ def _fields(group: str, record: type, values: Mapping[str, object], known: Mappi
             type=_type(hints[field.name]),
             default=values[field.name],
             leaf=known.get(f"{group}.{field.name}"),
-            meaning=field.metadata.get("help") or EXPLAINED[f"{group}.{field.name}"],
+            meaning=field.metadata["help"],
         )
         for field in dataclasses.fields(record)
     ]

@@ -59,5 +59,5 @@ def _others(hint: Any, value: Any) -> list[Any]:
     if isinstance(value, float):
         return [value * 2 or 0.4, value / 2 + 0.2]
     if isinstance(value, tuple):
-        return [(other, *value[1:]) for other in _others(type(value[0]), value[0])]
+        return list(zip(*(_others(type(item), item) for item in value), strict=True))
     raise TypeError(f"no other value known for {hint}")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from grokstudy.spec.axes import Axis, Point, Value, rounded
 from grokstudy.spec.decode import TRIAL_GROUPS, decode_trial
 from grokstudy.spec.errors import BadInput, nearest, unknown
+from grokstudy.spec.fields import setting
 from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Sampler
 from grokstudy.spec.settings import (
@@ -29,10 +30,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class MeasureSettings:
     """What is measured when the trials are done."""
 
-    names: tuple[str, ...] = ()
-    """Measure plug-ins; empty = none."""
-    checkpoints: Literal["final", "all"] = "all"
-    key_freq_rule: str = "neuron"
+    names: tuple[str, ...] = setting((), help="measure plug-ins to compute when the trials are done; empty = none")
+    checkpoints: Literal["final", "all"] = setting("all", help="all, or final: start, last generalised one and end")
+    key_freq_rule: str = setting("neuron", help="how key frequencies are found: neuron, w_l or w_e (docs/measures.md)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ SEED = Axis(path="seed", values=(0, 1))
 INTERVALS = (
     Axis(path="regularization.weight_decay", low=0.01, high=10.0, log=True),
     Axis(path="task.frac_train", low=0.3, high=0.9),
-    Axis(path="model.width", low=8, high=64, integer=True),
+    Axis(path="model.width", low=8.0, high=64.0, integer=True),
 )
 PLANE = (WD, FRAC, SEED)
 
