@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from typing import Any
 
 from grokstudy.spec.axes import Value
 from grokstudy.spec.compose import compose_study
-from grokstudy.spec.study import StudySpec
+from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.trial import TrialSpec
 
 TINY: Mapping[str, Value] = {"task.p": 13, "model.d_model": 16, "model.d_mlp": 32}
@@ -16,8 +17,15 @@ TINY: Mapping[str, Value] = {"task.p": 13, "model.d_model": 16, "model.d_mlp": 3
 
 
 def trial(preset: str, changes: Mapping[str, Any] | None = None, **more: Any) -> TrialSpec:
-    """The preset's trial with values at config paths: trial("quad23", {"optimizer.lr": 0.02}, seed=3)."""
-    return _study(preset).trial({**(changes or {}), **more})
+    """The preset's trial with values, groups or plug-ins at config paths: trial("quad23", {"optimizer.lr": 0.02})."""
+    data = copy.deepcopy(_base(preset))
+    for path, value in {**(changes or {}), **more}.items():
+        *groups, leaf = path.split(".")
+        node = data
+        for group in groups:
+            node = node[group]
+        node[leaf] = value
+    return decode_trial(data)
 
 
 def tiny(changes: Mapping[str, Any] | None = None, **more: Any) -> TrialSpec:
@@ -26,5 +34,5 @@ def tiny(changes: Mapping[str, Any] | None = None, **more: Any) -> TrialSpec:
 
 
 @functools.cache
-def _study(preset: str) -> StudySpec:
-    return compose_study([f"preset={preset}"])
+def _base(preset: str) -> dict[str, Any]:
+    return dict(compose_study([f"preset={preset}"]).base)

@@ -19,11 +19,11 @@ from grokstudy.spec.trial import TrialSpec
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Rows:
-    """Rows that an update is computed on. Padding rows have weight 0; the weights of a member sum to 1."""
+    """Rows of an update, of one member or stacked. Padding has weight 0; weights of a member sum to 1."""
 
-    inputs: Int[Tensor, "members rows positions"]
-    labels: Int[Tensor, "members rows"]
-    weights: Float[Tensor, "members rows"]
+    inputs: Int[Tensor, "*members rows positions"]
+    labels: Int[Tensor, "*members rows"]
+    weights: Float[Tensor, "*members rows"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)

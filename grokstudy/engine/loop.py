@@ -90,6 +90,7 @@ def run_pack(
     else:
         state = restore(members, resume[1], resume[0], dtype, device)
 
+    kept_at = -1  # members that leave at a checkpoint make the loop start over at its step
     while state.members:
         # What depends on who is in the pack; rebuilt when members leave.
         specs = [member.spec for member in state.members]
@@ -102,7 +103,8 @@ def run_pack(
             if _evaluation_is_due(state):
                 state.record(evaluate(model, loss, state.layout, state.params, data.table))
                 yield from _transitions(state, checkpoint)
-            if checkpoint.schedule and is_checkpoint(state.step, checkpoint.steps):
+            if checkpoint.schedule and state.step != kept_at and is_checkpoint(state.step, checkpoint.steps):
+                kept_at = state.step
                 yield _weights(state)
 
             diverged = _diverged(state)

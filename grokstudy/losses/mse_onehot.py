@@ -33,7 +33,7 @@ class MSEOneHot(Loss):
     def logit_gradient(
         self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
     ) -> Float[Tensor, "*batch outputs"]:
-        return self._residual(logits, labels) * (2 * self._factor(logits.shape[-1]))
+        return self._residual(logits, labels).mul_(2 * self._factor(logits.shape[-1]))
 
     def _residual(self, logits: Tensor, labels: Tensor) -> Tensor:
         return logits.scatter_add(-1, labels[..., None], logits.new_full((*labels.shape, 1), -1.0))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
 
+from grokstudy.models._products import product
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
-from grokstudy.spec.interfaces import Loss, Model, ReadMatrices, Shape
+from grokstudy.spec.interfaces import HandWritten, Loss, Model, ReadMatrices, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -66,31 +67,46 @@ class QuadMLP(Model):
     def last_layer(self) -> str:
         return "W"
 
-    def prepare(self, inputs: Int[Tensor, "members rows 2"], shape: Shape, dtype: torch.dtype) -> Tensor:
-        """One-hot rows [members, rows, 2 vocab]: a matrix product beats gathering and scattering at these sizes."""
-        import torch
-
-        one_hot = torch.nn.functional.one_hot(inputs, shape.vocab).flatten(2)
-        return one_hot.to(dtype)
-
-    def pack_gradients(
-        self,
-        params: Mapping[str, Tensor],
-        prepared: Float[Tensor, "members rows inputs"],
-        labels: Int[Tensor, "members rows"],
-        weights: Float[Tensor, "members rows"],
-        loss: Loss,
-    ) -> dict[str, Tensor]:
-        import torch
-
-        pre = torch.bmm(prepared, torch.cat([params["U"], params["V"]], 1))
-        neurons = pre * pre
-        d_logits = loss.logit_gradient(torch.bmm(neurons, params["W"]), labels) * weights[..., None]
-        d_pre = torch.bmm(d_logits, params["W"].transpose(1, 2)).mul_(pre).mul_(2)
-        d_U, d_V = torch.bmm(prepared.transpose(1, 2), d_pre).chunk(2, 1)
-        return {"U": d_U, "V": d_V, "W": torch.bmm(neurons.transpose(1, 2), d_logits)}
+    def gradient_by_hand(self, shape: Shape) -> HandWritten:
+        return _Gradient(vocab=shape.vocab)
 
     def _pre(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows width"]:
         from torch.nn.functional import embedding
 
-        return embedding(inputs[:, 0], params["U"]) + embedding(inputs[:, 1], params["V"])
+        return embedding(inputs[:, 0], params["U"]).add_(embedding(inputs[:, 1], params["V"]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Gradient:
+    """The gradient as five matrix products. With x the one-hot row of a and b: pre = x [U; V], logits = pre^2 W."""
+
+    vocab: int
+
+    def prepare(self, inputs: Int[Tensor, "members rows 2"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """One-hot rows [members, rows, 2 vocab] and their transposes: at these sizes a product beats gathering and
+        scattering."""
+        import torch
+
+        one_hot = torch.nn.functional.one_hot(inputs, self.vocab).flatten(2).to(dtype)
+        return one_hot, one_hot.transpose(1, 2).contiguous()
+
+    def write_gradient(
+        self,
+        params: Mapping[str, Tensor],
+        prepared: Sequence[Tensor],
+        labels: Int[Tensor, " rows"],
+        weights: Float[Tensor, " rows"],
+        loss: Loss,
+        out: Mapping[str, Tensor],
+    ) -> None:
+        import torch
+
+        one_hot, one_hot_T = prepared
+        pre = product(one_hot, torch.cat([params["U"], params["V"]]))
+        neurons = pre * pre
+        d_logits = loss.logit_gradient(product(neurons, params["W"]), labels).mul_(weights[:, None])
+        d_pre = product(d_logits, params["W"].T).mul_(pre).mul_(2)
+        d_UV = product(one_hot_T, d_pre)
+        out["U"].copy_(d_UV[: self.vocab])
+        out["V"].copy_(d_UV[self.vocab :])
+        out["W"].copy_(product(d_logits.T.contiguous(), neurons).T)  # fewer rows to copy than neurons transposed

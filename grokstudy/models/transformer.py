@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
 
+from grokstudy.models._transformer_gradient import OneLayerGradient
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
-from grokstudy.spec.interfaces import Model, ReadMatrices, Shape
+from grokstudy.spec.interfaces import HandWritten, Model, ReadMatrices, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,14 +84,15 @@ class Transformer(Model):
     def apply(
         self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
     ) -> Float[Tensor, "rows outputs"]:
-        return self.activations(params, inputs)["logits"]
+        return self.activations(params, inputs)["logits"] if self.n_layers > 1 else self._one_layer(params, inputs)
 
     def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
         sources = self._embedded(params, inputs)
         for layer in range(self.n_layers - 1):
             sources = self._block(params, layer, [source.rows() for source in sources])
-        resid, pattern = self._attend_from_last(params, self.n_layers - 1, sources)
         block = f"blocks.{self.n_layers - 1}"
+        mixed, pattern = self._attend_from_last(params, self.n_layers - 1, sources)
+        resid = sources[-1].values + mixed @ params[f"{block}.attn.W_O"].flatten(0, 1)
         neurons = (resid @ params[f"{block}.mlp.W_in"] + params[f"{block}.mlp.b_in"]).relu()
         final = resid + neurons @ params[f"{block}.mlp.W_out"] + params[f"{block}.mlp.b_out"]
         return {
@@ -111,6 +113,25 @@ class Transformer(Model):
     def last_layer(self) -> str:
         return "unembed.W_U"
 
+    def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
+        """Of one layer only: deeper, every position of every row is computed."""
+        return OneLayerGradient(vocab=shape.vocab) if self.n_layers == 1 else None
+
+    def _one_layer(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
+    ) -> Float[Tensor, "rows outputs"]:
+        """Logits without a residual stream per row: "=" starts alike in all rows, so what is linear in a row's mixed
+        values composes to products of weights, as in `_transformer_gradient`."""
+        import torch
+
+        sources = self._embedded(params, inputs)
+        mixed, _ = self._attend_from_last(params, 0, sources)
+        last, W_O, W_U = sources[-1].values, params["blocks.0.attn.W_O"].flatten(0, 1), params["unembed.W_U"]
+        W_in, b_in, W_out, b_out = (params[f"blocks.0.mlp.{name}"] for name in ("W_in", "b_in", "W_out", "b_out"))
+        neurons = torch.addmm(last @ W_in + b_in, mixed, W_O @ W_in).relu_()
+        direct = torch.addmm((last + b_out) @ W_U, mixed, W_O @ W_U)
+        return torch.addmm(direct, neurons, W_out @ W_U)
+
     def _embedded(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> list[_Source]:
         """The residual stream at every position, as a table over tokens; the last position holds "=" in every row."""
         W_E, W_pos = params["embed.W_E"], params["pos_embed.W_pos"]
@@ -120,8 +141,8 @@ class Transformer(Model):
 
     def _attend_from_last(
         self, params: Mapping[str, Tensor], layer: int, sources: list[_Source]
-    ) -> tuple[Float[Tensor, "rows d_model"], Float[Tensor, "rows positions heads"]]:
-        """Attention read at the last position: residual stream after it, and the pattern."""
+    ) -> tuple[Float[Tensor, "rows width"], Float[Tensor, "rows positions heads"]]:
+        """Attention read at the last position: mixed values, heads side by side, and the pattern."""
         import torch
 
         x = sources[-1].values
@@ -138,7 +159,7 @@ class Transformer(Model):
         values = [_Source(s.values @ W["W_V"], s.index).rows().unflatten(1, (self.n_heads, -1)) for s in sources]
         mixed = sum(pattern[:, i, :, None] * value for i, value in enumerate(values))
         assert not isinstance(mixed, int)
-        return x + mixed.flatten(1) @ params[f"blocks.{layer}.attn.W_O"].flatten(0, 1), pattern
+        return mixed.flatten(1), pattern
 
     def _block(self, params: Mapping[str, Tensor], layer: int, stream: list[Tensor]) -> list[_Source]:
         """A whole block at every position, for layers below the last."""

@@ -47,10 +47,10 @@ def trial_id(spec: TrialSpec) -> str:
     return hashlib.blake2b(text.encode(), digest_size=ID_LENGTH // 2).hexdigest()
 
 
-def identity(spec: TrialSpec) -> Mapping[str, Value]:
+def identity(spec: TrialSpec) -> Mapping[str, Value | tuple[Value, ...]]:
     """The settings that enter the hash, floats rounded to 12 significant digits."""
     return {
-        path: rounded(leaf.value)
+        path: tuple(map(rounded, leaf.value)) if isinstance(leaf.value, tuple) else rounded(leaf.value)
         for path, leaf in sorted(leaves(spec).items())
         if path != "seed" and (leaf.neutral is ALWAYS or leaf.value != leaf.neutral)
     }

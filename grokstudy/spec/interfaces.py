@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -114,23 +114,30 @@ class Model(Plugin):
     def last_layer(self) -> str:
         """Name of the parameter that produces the logits."""
 
+    def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
+        """The gradient written out, where that beats automatic differentiation; None = it is derived from `apply`."""
+        return None
 
-@runtime_checkable
+
 class HandWritten(Protocol):
-    """A model whose gradient is written out for a pack, where that beats automatic differentiation."""
+    """The gradient of a model, written out for one member: its packmates cannot change it."""
 
-    def prepare(self, inputs: Int[Tensor, "members rows positions"], shape: Shape, dtype: torch.dtype) -> Tensor:
-        """What can be computed from the inputs once, e.g. their one-hot form [members, rows, n]."""
+    def prepare(self, inputs: Int[Tensor, "members rows positions"], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        """What can be computed from the inputs once, e.g. their one-hot form; first axis members everywhere."""
 
-    def pack_gradients(
+    def write_gradient(
         self,
         params: Mapping[str, Tensor],
-        prepared: Tensor,
-        labels: Int[Tensor, "members rows"],
-        weights: Float[Tensor, "members rows"],
+        prepared: Sequence[Tensor],
+        labels: Int[Tensor, " rows"],
+        weights: Float[Tensor, " rows"],
         loss: Loss,
-    ) -> dict[str, Tensor]:
-        """Gradient of sum(weights * loss) by parameter name, first axis members; equals that of `apply`."""
+        out: Mapping[str, Tensor],
+    ) -> None:
+        """Writes d sum(weights * loss) / d params of one member into `out`, by name; equals that of `apply`.
+
+        `params` and `out` are contiguous views with the model's shapes; `prepared` is this member's.
+        """
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)

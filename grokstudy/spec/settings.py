@@ -4,10 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Literal
 
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.spec.fields import setting
+
+
+@functools.cache
+def has_onednn() -> bool:
+    """Whether hand-written gradients in float32 on the CPU take their matrix products from oneDNN: wherever torch has
+    it."""
+    import torch
+
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +39,8 @@ class EngineSettings:
         import torch
 
         mode = "compiled" if self.compile else "eager"
+        if mode == "eager" and self.device == "cpu" and has_onednn():
+            mode = "eager,onednn"
         return f"{self.device},threads={self.threads},{mode},torch={torch.__version__.partition('+')[0]}"
 
 

@@ -108,7 +108,7 @@ def test_a_time_past_the_budget_counts_as_not_seen() -> None:
 
 
 def test_the_ratio_is_a_setting() -> None:
-    assert outcome(100, 800, ratio=8) == "grokking"
+    assert outcome(100, 800, ratio=8.0) == "grokking"
     assert outcome(100, 800, ratio=8.01) == "comprehension"
 
 

@@ -72,6 +72,12 @@ def test_packmates_never_change_a_trial_over_400_steps(make: Callable[..., Trial
     assert_packmates_change_nothing(make, frac, packs=[8] if make is SMALL.values[0] else [8, 64], steps=400)
 
 
+@pytest.mark.campaign
+@pytest.mark.parametrize("frac", [0.585, 0.72])
+def test_packmates_never_change_a_transformer_in_a_pack_of_64_over_400_steps(frac: float) -> None:
+    assert_packmates_change_nothing(SMALL.values[0], frac, packs=[64], steps=400)
+
+
 @pytest.mark.parametrize(
     "change", [{"optimizer.lr": 1e9}, {"init.scale": 1e12}], ids=["lr 1e9 diverges later", "scale 1e12 at once"]
 )
