@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import grokstudy as gs
 from grokstudy.cli.app import app
 from grokstudy.spec.errors import GrokstudyError
 
@@ -49,20 +49,31 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_refused_with_key_value_and_remedy(
-    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A storage root of its own for commands that run in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GROKSTUDY_STORAGE", str(tmp_path / "data"))
-    words, expected = WRONG[case]
+    return tmp_path / "data"
+
+
+def invoke(*words: str) -> str:
+    """The message that a command ends with; empty if it succeeds."""
     result = CliRunner().invoke(app, words)
+    if result.exit_code == 0:
+        return ""
     assert isinstance(result.exception, GrokstudyError), (result.exception, result.output)
-    message = str(result.exception)
-    assert "\n" not in message
+    assert result.exception.exit_code == 2
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_refused_with_key_value_and_remedy(case: str, tmp_path: Path, root: Path) -> None:
+    words, expected = WRONG[case]
+    message = invoke(*words)
     for part in expected:
         assert part in message, message
-    assert result.exception.exit_code == 2
     assert not list(tmp_path.rglob("*.parquet"))
     assert not list(tmp_path.rglob("study.yaml"))
 
@@ -76,46 +87,40 @@ def test_a_user_sees_one_line_and_exit_code_2(cli: Cli) -> None:
     assert "--nmae" in wrong_option.stderr
 
 
-def test_another_base_config_under_the_same_name_is_refused_and_changes_nothing(cli: Cli) -> None:
+def test_another_base_config_under_the_same_name_is_refused_and_changes_nothing(root: Path) -> None:
     words = ["run", *SMALL, "--name", "s", "--steps", "20"]
-    cli.run(*words)
-    before = {path: path.read_bytes() for path in (cli.root / "s").rglob("*") if path.is_file()}
-    result = cli.run(*words, "optimizer.lr=0.5", code=2)
-    assert "optimizer.lr" in result.stderr
-    assert "0.01" in result.stderr
-    assert "0.5" in result.stderr
-    assert "--name" in result.stderr
-    assert {path: path.read_bytes() for path in (cli.root / "s").rglob("*") if path.is_file()} == before
+    assert invoke(*words) == ""
+    before = {path: path.read_bytes() for path in (root / "s").rglob("*") if path.is_file()}
+    message = invoke(*words, "optimizer.lr=0.5")
+    for part in ("optimizer.lr", "0.01", "0.5", "--name"):
+        assert part in message
+    assert {path: path.read_bytes() for path in (root / "s").rglob("*") if path.is_file()} == before
 
 
-def test_a_truncated_part_is_named_and_nothing_is_lost(cli: Cli) -> None:
-    cli.run("run", *SMALL, "seed=seeds(2)", "cluster.pack_size=1", "--name", "s", "--steps", "20")
-    part = sorted((cli.root / "s/trials").glob("*.parquet"))[0]
+def test_a_truncated_part_is_named_and_nothing_is_lost(root: Path) -> None:
+    words = ["run", *SMALL, "seed=seeds(2)", "cluster.pack_size=1", "--name", "s"]
+    assert invoke(*words, "--steps", "20") == ""
+    part = sorted((root / "s/trials").glob("*.parquet"))[0]
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    for words in (["trials", "s"], ["run", *SMALL, "seed=seeds(2)", "--name", "s", "--steps", "30"]):
-        result = cli.run(*words, code=2)
-        assert part.name in result.stderr
+    for attempt in (["trials", "s"], [*words, "--steps", "30"]):
+        assert part.name in invoke(*attempt)
     part.write_bytes(whole)
-    rows = json.loads(cli.run("trials", "s", "--format", "json").stdout)
-    assert len(rows) == 2
+    assert len(gs.open("s").trials()) == 2
 
 
-def test_a_truncated_checkpoint_is_named_when_it_is_measured(cli: Cli) -> None:
-    cli.run("run", *SMALL, "--name", "s", "--steps", "20")
-    file = next((cli.root / "s/checkpoints").rglob("step-00000000.safetensors"))
+def test_a_truncated_checkpoint_is_named_when_it_is_measured(root: Path) -> None:
+    assert invoke("run", *SMALL, "--name", "s", "--steps", "20") == ""
+    file = next((root / "s/checkpoints").rglob("step-00000000.safetensors"))
     file.write_bytes(file.read_bytes()[:100])
-    result = cli.run("measure", "s", code=2)
-    assert "step-00000000.safetensors" in result.stderr
+    assert "step-00000000.safetensors" in invoke("measure", "s")
 
 
-def test_a_phase_diagram_never_averages_over_a_forgotten_axis(cli: Cli) -> None:
+def test_a_phase_diagram_never_averages_over_a_forgotten_axis(root: Path) -> None:
     axes = ["regularization.weight_decay=0,1", "task.frac_train=0.5,0.8", "optimizer.lr=0.01,0.02"]
-    cli.run("run", *SMALL, *axes, "--name", "s", "--steps", "40")
-    result = cli.run("phases", "s", "--x", "weight_decay", "--y", "frac_train", code=2)
-    assert "optimizer.lr" in result.stderr
-    assert "--fix" in result.stderr
-    fixed = cli.run("phases", "s", "--x", "weight_decay", "--y", "frac_train", "--fix", "lr=0.02", "--format", "json")
-    assert json.loads(fixed.stdout)
-    nearest = cli.run("phases", "s", "--x", "weight_decai", code=2)
-    assert "did you mean 'weight_decay'" in nearest.stderr
+    assert invoke("run", *SMALL, *axes, "--name", "s", "--steps", "40") == ""
+    message = invoke("phases", "s", "--x", "weight_decay", "--y", "frac_train")
+    assert "optimizer.lr" in message
+    assert "--fix" in message
+    assert invoke("phases", "s", "--x", "weight_decay", "--y", "frac_train", "--fix", "lr=0.02") == ""
+    assert "did you mean 'weight_decay'" in invoke("phases", "s", "--x", "weight_decai")
