@@ -35,7 +35,7 @@ def measures(only: Collection[str] | None = None, rule: str = "neuron") -> list[
     names = plugins.names("circuits")
     for name in only or ():
         if name not in names:
-            raise unknown("only", name, names, "See `grokstudy list circuits`.")
+            raise unknown("measure", name, names, "See `grokstudy list measures`.")
     return [(name, _load(name, rule)) for name in names if only is None or name in only]
 
 

@@ -23,7 +23,7 @@ for verbs in (run, measure, phases, read, browse):
 
 def main() -> None:
     """Entry point: messages for people on stderr, exit code 2 for bad input, 130 for an interrupt."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     try:
         code = app(standalone_mode=False)
     except GrokstudyError as error:
@@ -32,6 +32,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except OSError as error:  # a full disk, a folder that is not there, a file that may not be written
+        errors.print("error:", style="bold red", end=" ")
+        errors.print(f"{error.filename or 'file'}: {error.strerror or error}.", markup=False)
+        sys.exit(2)
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of the command line has one
             raise

@@ -11,7 +11,7 @@ import typer
 
 from grokstudy.cli.read import Storage
 from grokstudy.cli.show import Format, out, print_json, progress
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
 
 
@@ -77,14 +77,18 @@ def _study(name: str, which: Which, only: list[str] | None, rule: str, form: For
     study = open(name, storage)
     names = [found for found, _ in measures(only, rule)]
     board = Board(study=study.name, stage="measuring")
+    damaged: tuple[str, ...] = ()
     with (
         progress(board, quiet=form is Format.json),
         executor(study.spec.cluster) as execution,
         study_lock(study.folder),
         Projection(study.spec, study.folder, board) if study.spec.tracking.enabled else contextlib.nullcontext(),
     ):
-        for board.measured, board.to_measure in measure_study(study.folder, execution, names, rule, which.value):
-            pass
+        for measured in measure_study(study.folder, execution, names, rule, which.value):
+            board.measuring(measured)
+            damaged = measured.damaged
+    if damaged:
+        raise DamagedFile(f"{study.name}: measured {board.measured} checkpoints, {len(damaged)} not: {damaged[0]}")
     if form is Format.json:
         print_json({"study": study.name, "measures": names, "checkpoints_measured": board.measured})
     elif board.to_measure == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
@@ -26,8 +27,8 @@ PLAIN_SECONDS = 5.0
 MOST_ROWS = 40
 """Rows of a table on a terminal."""
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Format(StrEnum):
@@ -126,6 +127,8 @@ def print_rows(frame: pd.DataFrame, form: Format, target: Path | None) -> None:
     """
     if form is Format.parquet and target is None:
         raise BadInput("--format: parquet is not text; give --out FILE.parquet.")
+    if form is Format.table and target is not None:
+        raise BadInput(f"--out: a table is for the terminal; give --format csv, json or parquet for '{target}'.")
     if form is Format.parquet:
         frame.to_parquet(target, index=False)
     elif form is Format.csv:
@@ -147,8 +150,12 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
-    if isinstance(value, (list, dict)):
-        return value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no infinity
     return None if pd.isna(value) else value
 
 
@@ -168,7 +175,7 @@ def _table(frame: pd.DataFrame) -> None:
         table.add_column(leaf if leaves.count(leaf) == 1 else str(name), no_wrap=True)
     for row in used.head(MOST_ROWS).itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
-    wide = out if out.is_terminal else Console(highlight=False, width=10_000)  # a pipe has no width to fit
+    wide = out if out.is_terminal else Console(highlight=False, width=10_000, emoji=False)  # a pipe has no width to fit
     wide.print(table, markup=False)
     if len(frame) > MOST_ROWS:
         err.print(f"{MOST_ROWS} of {len(frame):,} rows; all with --format csv|json|parquet.")

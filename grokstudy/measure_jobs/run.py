@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator
 
 from grokstudy.execution.executor import Executor
 from grokstudy.measure_jobs.phases import phase_rows
 from grokstudy.measure_jobs.plan import missing_jobs
 from grokstudy.measure_jobs.work import measure
+from grokstudy.spec.rows import MeasureRow
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
 
 ROWS_PER_PART = 20_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureProgress:
+    """How far measuring is."""
+
+    done: int
+    total: int
+    damaged: tuple[str, ...] = ()
+    """Messages about checkpoints that could not be read and were left out."""
 
 
 def measure_study(
@@ -20,24 +32,27 @@ def measure_study(
     names: Collection[str],
     rule: str,
     which: str,
-) -> Iterator[tuple[int, int]]:
-    """Computes and stores every missing measure; yields (checkpoints measured, checkpoints to measure) as it goes.
+) -> Iterator[MeasureProgress]:
+    """Computes and stores every missing measure; yields how far it is as it goes.
 
-    Idempotent: what is stored in the current version is not computed again.
+    Idempotent: what is stored in the current version is not computed again. A damaged checkpoint is left out and named.
     """
     jobs = missing_jobs(folder, connect([folder]), names, rule, which)
     total = sum(len(trial.checkpoints) for job in jobs for trial in job.trials)
-    yield 0, total
+    yield MeasureProgress(done=0, total=total)
     if not jobs:
         return
-    done, waiting = 0, []
-    for rows in executor.map(measure, jobs):
-        waiting += rows
-        done += len({(row.trial_id, row.step) for row in rows})
+    waiting: list[MeasureRow] = []
+    damaged: list[str] = []
+    done = 0
+    for measured in executor.map(measure, jobs):
+        waiting += measured.rows
+        damaged += measured.damaged
+        done += len({(row.trial_id, row.step) for row in measured.rows})
         if len(waiting) >= ROWS_PER_PART:
             folder.put_measures(waiting)
             waiting = []
-        yield done, total
+        yield MeasureProgress(done=done, total=total, damaged=tuple(damaged))
     folder.put_measures(waiting)
     touched = {trial.trial_id for job in jobs for trial in job.trials}
     folder.put_measures(phase_rows(connect([folder]), touched, rule))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from grokstudy.circuits._measure import measure_network
 from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
+from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.interfaces import Subject, TaskData
 from grokstudy.spec.rows import CheckpointRow, MeasureRow
 from grokstudy.spec.trial import TrialSpec
@@ -22,28 +24,46 @@ from grokstudy.store.folder import StudyFolder
 NEVER_GENERALISED = "never_generalised"
 
 
-def measure(job: MeasureJob) -> list[MeasureRow]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What came out of one job."""
+
+    rows: list[MeasureRow]
+    damaged: list[str]
+    """Messages about files that could not be read; everything else was measured."""
+
+
+def measure(job: MeasureJob) -> Measured:
     """All rows of one job. Key frequencies of a trial come from its last generalised checkpoint (a first pass)."""
     torch.set_num_threads(1)
     for path in job.plugin_files:
         plugins.add_file(Path(path))
     folder = StudyFolder.open(job.storage, job.study)
-    return [row for trial in job.trials for row in _trial(folder, trial, job)]
+    measured = Measured(rows=[], damaged=[])
+    for trial in job.trials:
+        try:
+            _trial(folder, trial, job, measured)
+        except DamagedFile as error:  # the file that the trial's key frequencies come from
+            measured.damaged.append(str(error))
+    return measured
 
 
-def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob) -> list[MeasureRow]:
+def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured: Measured) -> None:
     spec = decode_trial(trial.config)
     data = spec.task.data(spec.seeds)
     keys, reason = _keys(folder, trial, spec, data, job.rule)
-    rows = []
     for checkpoint in trial.checkpoints:
-        subject = Subject(spec=spec, data=data, params=_params(folder, checkpoint), key_freqs=keys, keys_reason=reason)
+        try:
+            params = _params(folder, checkpoint)
+        except DamagedFile as error:
+            measured.damaged.append(str(error))
+            continue
+        subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason)
         written = datetime.now(UTC).isoformat()
-        rows += [
+        measured.rows.extend(
             MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)
             for value in measure_network(subject, only=job.measures, rule=job.rule)
-        ]
-    return rows
+        )
 
 
 def _keys(

@@ -50,7 +50,7 @@ def resolve(key: str, given: str, columns: Collection[str]) -> str:
     if given.startswith("seeds."):
         given = given.replace("seeds.", "seed_", 1)
     settings = config_paths(columns)
-    if given in columns and (given in settings or given in BASE_COLUMNS or given in DERIVED_COLUMNS):
+    if given in columns and (given in settings or given in BASE_COLUMNS):
         return given
     ends = [path for path in settings if path.rpartition(".")[2] == given]
     if len(ends) > 1:

@@ -149,7 +149,26 @@ def _dots(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
                 showlegend=first,
             )
             traces.append(trace)
-    return traces
+    return [*traces, *_lost(dots, heat=heat, first=first)]
+
+
+def _lost(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
+    """A cross on every trial that generalised and lost it: forgetting is never painted as grokking."""
+    own = [dot for dot in dots if dot.lost]
+    if not own:
+        return []
+    return [
+        go.Scatter(
+            x=[dot.x for dot in own],
+            y=[dot.y if heat else dot.value for dot in own],
+            hoverinfo="skip",
+            mode="markers",
+            marker={"size": 11, "color": INK, "symbol": "x-thin", "line": {"width": 2, "color": INK}},
+            name="lost again",
+            legendgroup="lost again",
+            showlegend=first,
+        )
+    ]
 
 
 def _axis(scale: Scale) -> dict[str, object]:

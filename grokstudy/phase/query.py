@@ -81,13 +81,13 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
             that no trial reached, or no trials at all.
     """
     names = columns.columns_of(connection, "trials")
+    if not connection.execute("SELECT count(*) FROM trials").fetchall()[0][0]:
+        raise BadInput("The study has no trials yet; run it, or wait for its first pack to finish.")
     axes = {key: columns.resolve(key, given, names) for key, given in _axes(query)}
     if len(set(axes.values())) < len(axes):
         raise BadInput(f"x, y and facet must differ, got {', '.join(f'{k}={v}' for k, v in axes.items())}.")
     fix = tuple((columns.resolve("fix", column, names), value) for column, value in query.fix)
     frame = columns.fixed(_trials(connection, names), fix)
-    if frame.empty:
-        raise BadInput("The study has no trials yet; run it first.")
     columns.refuse_silent_average(frame, tuple(axes.values()), [column for column, _ in fix])
     if query.tau != TAU or query.rule is not None:
         again = times.reread(connection, frame["trial_id"], query.tau, query.parsed_rule())

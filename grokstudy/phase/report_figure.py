@@ -80,7 +80,9 @@ def _draw_times(axes: Axes, diagram: xr.Dataset, data: FigureData, number: int) 
         if diagram.attrs["facet_dim"]:
             median = median.isel({diagram.attrs["facet_dim"]: number})
         axes.plot(data.x.centres, np.maximum(median.to_numpy(), 1), color=colour, marker="o", markersize=4, label=name)
-    axes.set_yscale("log")
+    seen = np.concatenate([diagram[f"trial_{name}"].to_numpy() for name in ("t_mem", "t_gen")])
+    if np.isfinite(seen).any():  # a log axis needs something to show
+        axes.set_yscale("log")
     axes.set_ylabel("steps (line: censored median)")
     axes.legend(frameon=False)
 

@@ -81,7 +81,7 @@ def cut(trials: pd.DataFrame, budget: CommonBudget, ratio: float) -> pd.DataFram
     """The trials as they stood at T: t_mem, t_gen, retention, outcome, censored_at, determined.
 
     What happened after T is not seen, divergence included. A diverged trial counts as watched until T without
-    memorising or generalising. A trial stopped before T without t_gen is `undetermined`.
+    memorising or generalising. A trial stopped before T without t_gen, or without test rows, is `undetermined`.
     """
     end = budget.steps
     steps = trials["steps_run"].to_numpy(dtype=float)
@@ -92,7 +92,8 @@ def cut(trials: pd.DataFrame, budget: CommonBudget, ratio: float) -> pd.DataFram
     t_mem, t_gen, t_lose = (trials[name].to_numpy(dtype=float) for name in ("t_mem", "t_gen", "t_lose"))
     t_mem = np.where(diverged | ~(t_mem <= end), np.nan, t_mem)
     t_gen = np.where(diverged | ~(t_gen <= end), np.nan, t_gen)
-    determined = diverged | ~np.isnan(t_gen) | (steps >= end)
+    tested = trials["test_loss"].notna().to_numpy()  # without test rows nothing is known of generalisation
+    determined = diverged | ~np.isnan(t_gen) | ((steps >= end) & tested)
     labels = [
         outcome(_int(mem), _int(gen), diverged=bool(bad), ratio=ratio) if known else UNDETERMINED
         for mem, gen, bad, known in zip(t_mem, t_gen, diverged, determined, strict=True)

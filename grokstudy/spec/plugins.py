@@ -79,7 +79,12 @@ def _module(room: str, name: str) -> ModuleType:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[qualified] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:  # whatever a user's file may raise
+            raise BadInput(
+                f"--plugin: '{_files[room, name]}' cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
         return module
     points = _entry_points(room)
     return importlib.import_module(points[name].value if name in points else f"grokstudy.{room}.{name}")

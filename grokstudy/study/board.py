@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Literal
 
 from grokstudy.execution.job import PackJob, Progress
+from grokstudy.measure_jobs.run import MeasureProgress
 
 Stage = Literal["preparing", "training", "measuring", "reporting", "finished"]
 
@@ -37,6 +38,12 @@ class Board:
         self.latest = progress
         self._updates[progress.pack_id] = progress.updates
         self._ended[progress.pack_id] = Counter(progress.outcomes)
+
+    def measuring(self, progress: MeasureProgress) -> None:
+        """How far measuring is; each damaged file is said once."""
+        self.stage = "measuring"
+        self.measured, self.to_measure = progress.done, progress.total
+        self.notices += [text for text in progress.damaged if text not in self.notices]
 
     def pack_finished(self, job: PackJob, error: str | None) -> None:
         """A pack ended."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 
-from grokstudy.spec.axes import Axis
+from grokstudy.spec.axes import Axis, Value
 from grokstudy.spec.decode import decode, decode_plugin
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.spec.interfaces import Sampler
@@ -80,8 +80,12 @@ def from_yaml(text: str, where: str) -> StudySpec:
 
 def stored_spec(folder: StudyFolder) -> StudySpec | None:
     """The study in this folder, or None if there is none yet."""
-    text = folder.get_text(FILE)
-    return None if text is None else from_yaml(text, f"{folder.name}/{FILE}")
+    where = f"{folder.name}/{FILE}"
+    try:
+        text = folder.get_text(FILE)
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{where}: not readable text. Restore it from its attempts/ folder.") from error
+    return None if text is None else from_yaml(text, where)
 
 
 def check_same_study(old: StudySpec, new: StudySpec) -> None:
@@ -103,6 +107,33 @@ def check_same_study(old: StudySpec, new: StudySpec) -> None:
             raise _different(old.name, f"engine.{field.name}", was, now)
 
 
+def merged(old: StudySpec | None, new: StudySpec) -> StudySpec:
+    """The study as it stands after `new`: every value its axes ever had, and the largest budget."""
+    if old is None:
+        return new
+    fixed = without(new.base, ())
+    axes = {
+        axis.path: dataclasses.replace(axis, values=_united(axis.values, [fixed[axis.path]]))
+        if axis.values and fixed.get(axis.path) is not None
+        else axis
+        for axis in old.axes
+    }
+    for axis in new.axes:
+        before = axes.get(axis.path)
+        if before is not None and before.values and axis.values:
+            axis = dataclasses.replace(axis, values=_united(before.values, axis.values))
+        axes[axis.path] = axis
+    return dataclasses.replace(new, axes=tuple(axes.values()), budget=max(old.budget, new.budget))
+
+
+def _united(one: Sequence[Value], other: Sequence[Value]) -> tuple[Value, ...]:
+    """Values of both, in order where they are numbers."""
+    values = list(dict.fromkeys([*one, *other]))
+    if all(isinstance(value, (int, float)) for value in values):
+        values.sort(key=lambda value: float(value or 0))
+    return tuple(values)
+
+
 def record_attempt(folder: StudyFolder, spec: StudySpec) -> None:
     """Writes study.yaml and keeps this attempt's copy under its time; nothing if the study stands like that already."""
     text = to_yaml(spec)
@@ -114,7 +145,7 @@ def record_attempt(folder: StudyFolder, spec: StudySpec) -> None:
 def _different(name: str, path: str, before: object, after: object) -> BadInput:
     return BadInput(
         f"{path}: study '{name}' exists with {before}, got {after}. A study keeps its fixed settings; "
-        f"give this one another --name, or vary {path} as an axis of both."
+        f"give this one another --name{'' if path.startswith('engine.') else f', or vary {path} as an axis of both'}."
     )
 
 

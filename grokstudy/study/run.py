@@ -17,6 +17,7 @@ from grokstudy.engine.device import check_device
 from grokstudy.execution.executor import Executor, executor
 from grokstudy.execution.job import PackJob, Progress
 from grokstudy.measure_jobs.run import measure_study
+from grokstudy.spec.errors import BadInput
 from grokstudy.spec.outcome import outcome
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
@@ -25,7 +26,7 @@ from grokstudy.store.snapshots import delete_snapshot, snapshots
 from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import TrialState, connect, read_trials
 from grokstudy.study.board import Board
-from grokstudy.study.document import check_same_study, record_attempt, stored_spec
+from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
 from grokstudy.study.live import Projection
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, stored_states
 from grokstudy.tracking.settings import resolved_uri
@@ -94,13 +95,15 @@ def run_study(
         BadInput: as `plan_study`.
         StudyBusy: another live process runs this study.
     """
+    if max_hours is not None and not max_hours > 0:
+        raise BadInput(f"--max-hours: got {max_hours}, must be > 0.")
     with executor(spec.cluster) as execution:
         plan = plan_study(spec, execution.slots(), only_censored=only_censored)
         with study_lock(plan.folder) as lock:
             if lock.taken_over_from:
                 board.notices.append(f"Went on after {lock.taken_over_from}, which no longer runs.")
             plan = plan_study(spec, execution.slots(), only_censored=only_censored)  # another run may just have ended
-            record_attempt(plan.folder, spec)
+            record_attempt(plan.folder, merged(stored_spec(plan.folder), spec))
             return _run(plan, execution, board, max_hours)
 
 
@@ -120,12 +123,13 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
         if not stopped and spec.measures.names:
             board.stage = "measuring"
             names, rule, which = spec.measures.names, spec.measures.key_freq_rule, spec.measures.checkpoints
-            for board.measured, board.to_measure in measure_study(folder, execution, names, rule, which):
+            for measured in measure_study(folder, execution, names, rule, which):
+                board.measuring(measured)
                 if interrupt.is_set():
                     stopped = True
                     break
         board.stage = "reporting"
-        report = _report(folder, spec, changed=bool(plan.jobs or board.to_measure))
+        report = _report(folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.to_measure))
         projection.state = "stopped" if stopped else "finished"
     board.stage = "finished"
     return StudyResult(

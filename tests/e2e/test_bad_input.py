@@ -113,7 +113,8 @@ def test_a_truncated_checkpoint_is_named_when_it_is_measured(root: Path) -> None
     assert invoke("run", *SMALL, "--name", "s", "--steps", "20") == ""
     file = next((root / "s/checkpoints").rglob("step-00000000.safetensors"))
     file.write_bytes(file.read_bytes()[:100])
-    assert "step-00000000.safetensors" in invoke("measure", "s")
+    assert "step-00000000.safetensors" in invoke("measure", "s", "--only", "norms")
+    assert gs.open("s").measures()["step"].tolist() == [20]  # the end was measured all the same
 
 
 def test_a_phase_diagram_never_averages_over_a_forgotten_axis(root: Path) -> None:

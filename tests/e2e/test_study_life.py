@@ -8,9 +8,11 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import grokstudy as gs
 from grokstudy.spec.compose import compose_study
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.snapshots import snapshots
@@ -49,6 +51,37 @@ def test_a_wider_axis_runs_only_what_is_new_and_a_fixed_field_may_become_an_axis
     after = tables(tmp_path, "s")["trials"].set_index("trial_id")
     assert after.loc[before.index].equals(before)
     assert _run(tmp_path, "budget=200", "regularization.weight_decay=1", "seed=seeds(1)").ran == 0
+
+
+def test_less_never_shrinks_a_study(tmp_path: Path) -> None:
+    """Fewer values, an axis left out or a smaller budget do nothing; the report shows all trials of the study."""
+    _run(tmp_path, "budget=60", "task.frac_train=0.5,0.7", "regularization.weight_decay=0,1")
+    _run(tmp_path, "budget=40", "task.frac_train=0.5")
+    stands = gs.open("s", str(tmp_path)).spec
+    assert stands.budget == 60
+    assert {axis.path: axis.values for axis in stands.axes} == {
+        "task.frac_train": (0.5, 0.7),
+        "regularization.weight_decay": (0, 1),
+    }
+    assert _run(tmp_path, "budget=60", "task.frac_train=0.7", "regularization.weight_decay=1").ran == 0
+    grown = _run(tmp_path, "budget=60", "task.frac_train=0.7", "regularization.weight_decay=3")
+    assert grown.ran == 1
+    assert "phase.png" in grown.report
+    values = {axis.path: axis.values for axis in gs.open("s", str(tmp_path)).spec.axes}
+    assert values["regularization.weight_decay"] == (0, 1, 3)
+
+
+def test_a_study_in_which_nothing_is_learned_still_ends_with_a_report(tmp_path: Path) -> None:
+    for axes in (["task.frac_train=0.4,0.5"], ["task.frac_train=0.4,0.5", "regularization.weight_decay=0,1"]):
+        result = _run(tmp_path, "budget=5", *axes, name=f"s{len(axes)}")
+        assert "phase.png" in result.report
+
+
+def test_without_test_rows_generalisation_is_undetermined(tmp_path: Path) -> None:
+    _run(tmp_path, "budget=100", "task.frac_train=0.5,1")
+    diagram = gs.open("s", str(tmp_path)).phase_diagram("frac_train")
+    assert diagram["n_undetermined"].values.tolist() == [0, 1]
+    assert diagram["n"].values.tolist()[1] == 0 or np.isnan(diagram["p_gen"].values[1])
 
 
 def test_extended_equals_run_at_once_bit_for_bit(tmp_path: Path) -> None:
