@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grokstudy.cli.show import Format, duration, elapsed, err, out, print_json, progress, size
+from grokstudy.spec.axes import is_seed
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.study import StudySpec
 from grokstudy.study.board import Board
@@ -154,7 +155,7 @@ def _tell(spec: StudySpec, result: StudyResult, since: float) -> None:
 
 
 def _next_steps(spec: StudySpec, folder: str, report: list[str]) -> None:
-    axes = [axis.path for axis in spec.axes if not axis.path.startswith("seed")]
+    axes = [axis.path for axis in spec.axes if not is_seed(axis.path)]
     lines = [("results", folder)]
     if report:
         lines += [("picture", f"{folder}/report/phase.png"), ("page", f"{folder}/report/phase.html")]

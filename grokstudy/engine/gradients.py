@@ -45,7 +45,7 @@ class _ByHand:
     """One member after another, in memory of its own.
 
     Members lie at any address of a pack, and libraries choose kernels by alignment: a member computed in place has
-    other bits as packmate number 3 than alone. A copy costs under 1 % of the gradient.
+    other bits as packmate number 3 than alone.
     """
 
     def __init__(self, hand: HandWritten, loss: Loss, layout: Layout) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from grokstudy.spec import plugins
+from grokstudy.spec.axes import is_seed
 from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Regularizer
 from grokstudy.spec.trial import TrialSpec
@@ -24,7 +25,7 @@ def signature(spec: TrialSpec) -> str:
 
     Not equal: settings declared per member (lr, weight decay, seeds, train share, ...).
     """
-    shared = {path: leaf.value for path, leaf in leaves(spec).items() if not leaf.per_member and not _is_seed(path)}
+    shared = {path: leaf.value for path, leaf in leaves(spec).items() if not leaf.per_member and not is_seed(path)}
     shape = spec.task.shape()
     rows = spec.task.train_rows() if spec.batch_size is None else spec.batch_size
     shapes = {
@@ -46,7 +47,3 @@ def regularizer(name: str) -> Regularizer:
     term = plugins.load("regularizers", name)()
     assert isinstance(term, Regularizer)
     return term
-
-
-def _is_seed(path: str) -> bool:
-    return path == "seed" or path.startswith("seeds.")

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from grokstudy.spec.axes import Axis, Point
+from grokstudy.spec.axes import Axis, Point, is_seed
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.interfaces import Sampler
 from grokstudy.spec.rows import Outcome
@@ -43,10 +43,6 @@ class Grid(Sampler):
             for cell in order
         ]
         return points[start:] or None
-
-
-def is_seed(path: str) -> bool:
-    return path == "seed" or path.startswith("seeds.")
 
 
 def level(index: int, n: int) -> int:

@@ -18,6 +18,11 @@ def rounded(value: Value) -> Value:
     return float(f"{value:.11e}") if isinstance(value, float) else value
 
 
+def is_seed(path: str) -> bool:
+    """Whether a setting is the master seed or one of the four streams it sets."""
+    return path == "seed" or path.startswith("seeds.")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     """One varied setting: a tuple of values, or an interval for samplers that choose their own points."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from grokstudy.spec.axes import Value, rounded
+from grokstudy.spec.axes import Value, is_seed, rounded
 from grokstudy.spec.fields import ALWAYS
 from grokstudy.spec.interfaces import GROUPS
 from grokstudy.spec.trial import Regularization, TrialSpec, plugin_name
@@ -37,7 +37,7 @@ def config_columns(spec: TrialSpec) -> dict[str, Value]:
     return {
         path: json.dumps(leaf.value) if isinstance(leaf.value, tuple) else leaf.value
         for path, leaf in leaves(spec).items()
-        if path != "seed" and not path.startswith("seeds.")
+        if not is_seed(path)
     }
 
 

@@ -8,6 +8,7 @@ import duckdb
 
 from grokstudy.spec.decode import TRIAL_GROUPS
 from grokstudy.spec.rows import TrialRow
+from grokstudy.store.counting import quoted
 
 
 def trial_rows(connection: duckdb.DuckDBPyConnection) -> list[TrialRow]:
@@ -16,9 +17,9 @@ def trial_rows(connection: duckdb.DuckDBPyConnection) -> list[TrialRow]:
     fields = [field.name for field in dataclasses.fields(TrialRow) if field.name != "config"]
     paths = [name for name in names if name.partition(".")[0] in TRIAL_GROUPS and name not in fields]
     wanted = [*fields, *paths]
-    quoted = ", ".join('"' + name.replace('"', '""') + '"' for name in wanted)
+    columns = ", ".join(map(quoted, wanted))
     rows = []
-    for values in connection.execute(f"SELECT {quoted} FROM trials ORDER BY trial_id").fetchall():
+    for values in connection.execute(f"SELECT {columns} FROM trials ORDER BY trial_id").fetchall():
         row = dict(zip(wanted, values, strict=True))
         config = {path: row[path] for path in paths if row[path] is not None}
         rows.append(TrialRow(**{name: row[name] for name in fields}, config=config))

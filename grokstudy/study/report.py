@@ -10,7 +10,7 @@ from grokstudy.phase.figures_plotly import phase_html
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.phase.report import report_markdown
 from grokstudy.phase.report_figure import save_report_png
-from grokstudy.spec.axes import Value
+from grokstudy.spec.axes import Value, is_seed
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
@@ -22,7 +22,7 @@ def write_report(folder: StudyFolder, spec: StudySpec) -> list[str]:
 
     Further axes than two are fixed at their first value, and the report says so.
     """
-    axes = [axis for axis in spec.axes if not (axis.path == "seed" or axis.path.startswith("seeds."))]
+    axes = [axis for axis in spec.axes if not is_seed(axis.path)]
     if not axes:
         return []
     fixed: list[tuple[str, Value]] = [(axis.path, axis.values[0]) for axis in axes[2:] if axis.values]

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from grokstudy.spec.axes import is_seed
 from grokstudy.tracking import names
 from grokstudy.tracking.settings import Granularity
 
@@ -21,7 +22,7 @@ _SECTION: Final = "grokstudy"
 def view_state(varied: Sequence[str], granularity: Granularity) -> str:
     """The state as JSON: accuracy and loss over log steps, then t_gen over the first two varied settings."""
     suffix = "_median" if granularity == "cell" else ""
-    axes = [names.metric_key(path) for path in varied if granularity == "trial" or not names.is_seed(path)]
+    axes = [names.metric_key(path) for path in varied if granularity == "trial" or not is_seed(path)]
     times = [f"{key}{suffix}" for key in ("t_mem", "t_gen", "delay_ratio")]
     charts = [
         _lines("accuracy", [f"train_acc{suffix}", f"test_acc{suffix}"], y_scale="linear"),

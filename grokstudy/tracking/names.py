@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from grokstudy.spec.axes import Value
+from grokstudy.spec.axes import Value, is_seed
 from grokstudy.spec.rows import TrialRow
 
 ROLE: Final = "grokstudy.role"
@@ -51,11 +51,6 @@ def run_name(row: TrialRow, varied: Sequence[str], *, seeds: bool = True) -> str
         label = SHORT.get(leaf, leaf) if leaves[leaf] == 1 and not path.startswith("seeds.") else path
         parts.append(f"{label}={_plain(setting_value(row, path))}")
     return cut(" ".join(parts) or row.trial_id[:8], NAME_LIMIT)
-
-
-def is_seed(path: str) -> bool:
-    """Whether a config path is one of the seeds, which do not tell cells apart."""
-    return path == "seed" or path.startswith("seeds.")
 
 
 def setting_value(row: TrialRow, path: str) -> Value:
