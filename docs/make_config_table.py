@@ -13,9 +13,9 @@ import yaml
 
 from grokstudy.spec import plugins
 from grokstudy.spec.compose import compose_study, options
-from grokstudy.spec.fields import ALWAYS
+from grokstudy.spec.fields import ALWAYS, path_name
 from grokstudy.spec.identity import Leaf, leaves
-from grokstudy.spec.interfaces import GROUPS
+from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
@@ -24,7 +24,7 @@ from grokstudy.spec.settings import (
     TrackingSettings,
 )
 from grokstudy.spec.study import MeasureSettings
-from grokstudy.spec.trial import Init, Numerics, Seeds, TrialSpec
+from grokstudy.spec.trial import Init, Noise, Numerics, Seeds, TrialSpec
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs/config.md"
@@ -88,10 +88,12 @@ def config_table() -> str:
         for option in plugins.names(room):
             sections.append(_section(f"{group}={option}", _plugin(group, option)))
     sections.append(_section("regularization", _regularization()))
-    sections.append(_section("init", _fields("init", Init, plain.base["init"], trial)))
-    sections.append(_section("engine (part of a trial)", _fields("engine", Numerics, plain.base["engine"], trial)))
+    for group, kind in {"init": Init, "noise": Noise}.items():
+        sections.append(_section(group, _fields(group, kind, _defaults(kind), in_id=True)))
+    numerics = _fields("engine", Numerics, plain.base["engine"], in_id=True)
+    sections.append(_section("engine (part of a trial)", numerics))
     for group, record in RECORDS.items():
-        sections.append(_section(group, _fields(group, record, dataclasses.asdict(record()), {})))
+        sections.append(_section(group, _fields(group, record, _defaults(record), in_id=False)))
     sections.append(_section("Presets and studies", _choices(), ("word", "what it is", "source")))
     return "\n".join(sections)
 
@@ -141,10 +143,9 @@ def _seeds(known: Mapping[str, Leaf]) -> list[Row]:
 def _plugin(group: str, option: str) -> list[Row]:
     """Settings of one plug-in with the defaults that its config option gives."""
     kind = plugins.load(GROUPS[group], option)
-    spec = compose_study([f"{group}={option}"])
-    known = {} if group == "sampler" else leaves(spec.trial({}))
-    given = {f.name: getattr(spec.sampler, f.name) for f in dataclasses.fields(kind)} if group == "sampler" else {}
-    return _fields(group, kind, given or spec.base.get(group, {}), known)
+    path = ROOT / f"conf/{group}/{option}.yaml"
+    given = yaml.safe_load(path.read_text()) if path.exists() else {}
+    return _fields(group, kind, {**_defaults(kind), **given}, in_id=group != "sampler")
 
 
 def _regularization() -> list[Row]:
@@ -161,18 +162,22 @@ def _regularization() -> list[Row]:
     ]
 
 
-def _fields(group: str, record: type, values: Mapping[str, object], known: Mapping[str, Leaf]) -> list[Row]:
+def _fields(group: str, record: type, values: Mapping[str, object], *, in_id: bool) -> list[Row]:
     hints = typing.get_type_hints(record)
     return [
         Row(
-            key=f"{group}.{field.name}",
+            key=f"{group}.{path_name(field.name)}",
             type=_type(hints[field.name]),
-            default=values[field.name],
-            leaf=known.get(f"{group}.{field.name}"),
+            default=values[path_name(field.name)],
+            leaf=Leaf(None, field.metadata["neutral"], field.metadata["per_member"]) if in_id else None,
             meaning=field.metadata["help"],
         )
         for field in dataclasses.fields(record)
     ]
+
+
+def _defaults(record: type) -> dict[str, object]:
+    return {path_name(field.name): field.default for field in dataclasses.fields(record)}
 
 
 def _groups() -> list[tuple[str, ...]]:

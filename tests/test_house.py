@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 from grokstudy.spec import plugins
-from grokstudy.spec.interfaces import Measure
+from grokstudy.spec.measure import Measure
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted(path for path in (ROOT / "grokstudy").rglob("*.py") if "__pycache__" not in path.parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -42,8 +43,9 @@ def variants(plugin: P, *, per_member: bool = False) -> Iterator[tuple[str, P]]:
                 changed = dataclasses.replace(plugin, **{field.name: value})
             except BadInput:
                 continue
-            yield field.name, changed
-            break
+            if changed != plugin:
+                yield field.name, changed
+                break
 
 
 def _others(hint: Any, value: Any) -> list[Any]:
@@ -51,13 +53,19 @@ def _others(hint: Any, value: Any) -> list[Any]:
         return [option for option in typing.get_args(hint) if option != value]
     if isinstance(hint, types.UnionType):
         inner = next(option for option in typing.get_args(hint) if option is not type(None))
-        return _others(inner, value if value is not None else 1)
+        if value is None and typing.get_origin(inner) is tuple:
+            return [tuple(range(1, n + 1)) for n in (1, 2, 3)]
+        return _others(inner, value if value is not None or inner is str else 0.01 if inner is float else 1)
+    if value is None:
+        return []
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
         return [value + 1, value * 2, value + 3, value - 1]
     if isinstance(value, float):
         return [value * 2 or 0.4, value / 2 + 0.2]
+    if isinstance(value, str):  # S5: S4; any other free text is the test's to give
+        return [re.sub(r"\d+", lambda number: str(int(number[0]) - 1), value)] if re.search(r"\d", value) else []
     if isinstance(value, tuple):
-        return list(zip(*(_others(type(item), item) for item in value), strict=True))
+        return list(zip(*(_others(typing.get_args(hint)[0], item) for item in value), strict=True))
     raise TypeError(f"no other value known for {hint}")

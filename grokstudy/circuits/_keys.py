@@ -16,7 +16,7 @@ from grokstudy.circuits._network import Network, network
 from grokstudy.circuits._neurons import neuron_frequencies
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import unknown
-from grokstudy.spec.interfaces import Subject
+from grokstudy.spec.measure import Subject
 
 Rule: TypeAlias = Literal["neuron", "w_l", "w_e"]
 RULES: tuple[Rule, ...] = get_args(Rule)

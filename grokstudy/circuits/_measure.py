@@ -10,7 +10,7 @@ from grokstudy.circuits._keys import RULES
 from grokstudy.circuits._values import undefined
 from grokstudy.spec import plugins
 from grokstudy.spec.errors import unknown
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokstudy.spec.interfaces import Subject
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.trial import TrialSpec, plugin_name
 
 

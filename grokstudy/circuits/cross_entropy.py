@@ -8,7 +8,7 @@ from typing import ClassVar
 from grokstudy.circuits import _network as read
 from grokstudy.circuits._applies import unless_modular
 from grokstudy.circuits._values import NO_ROWS, known, undefined
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

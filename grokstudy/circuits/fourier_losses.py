@@ -15,7 +15,7 @@ from grokstudy.circuits._fourier import project
 from grokstudy.circuits._keys import NO_KEYS, Rule, random_key_sets
 from grokstudy.circuits._network import Network, Split, cross_entropy, network
 from grokstudy.circuits._values import NO_ROWS, known, undefined
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

@@ -15,7 +15,7 @@ from grokstudy.circuits._applies import unless_fourier
 from grokstudy.circuits._keys import NO_KEYS, Rule, random_key_sets
 from grokstudy.circuits._network import Network, network
 from grokstudy.circuits._values import known, undefined
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

@@ -9,7 +9,7 @@ from grokstudy.circuits._applies import unless_modular
 from grokstudy.circuits._fourier import frequency_power, gini, transform_1d
 from grokstudy.circuits._network import network
 from grokstudy.circuits._values import NOT_FINITE, known
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

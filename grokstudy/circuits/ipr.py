@@ -8,7 +8,7 @@ from typing import ClassVar
 from grokstudy.circuits import _fourier
 from grokstudy.circuits._applies import unless_fourier
 from grokstudy.circuits._values import NOT_FINITE, known
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec, plugin_name
 

@@ -9,7 +9,7 @@ from grokstudy.circuits import _keys
 from grokstudy.circuits._applies import unless_fourier
 from grokstudy.circuits._network import network
 from grokstudy.circuits._values import NOT_FINITE, known, undefined
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from grokstudy.circuits._applies import unless_modular
 from grokstudy.circuits._values import known
-from grokstudy.spec.interfaces import Measure, Subject
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 

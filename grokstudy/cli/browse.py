@@ -85,16 +85,10 @@ def _plugins(kind: Kind) -> list[dict[str, str]]:
 
 
 def _configs(kind: Kind, config_dir: Path | None, storage: str | None) -> list[dict[str, str]]:
-    from grokstudy.spec.compose import compose_study, options
+    from grokstudy.spec.compose import options
 
     group = "preset" if kind is Kind.presets else "study"
-    rows = []
-    for name in options(group, config_dir):
-        spec = compose_study([f"{group}={name}"], config_dir=config_dir)
-        trial = spec.trial({})
-        axes = " x ".join(f"{axis.path.rpartition('.')[2]} ({len(axis.values)})" for axis in spec.axes)
-        what = f"{type(trial.model).__name__}, budget {spec.budget:,}" + (f", {axes}" if axes else "")
-        rows.append({"name": name, "what": what, "source": spec.source})
+    rows = [_described(group, name, config_dir) for name in options(group, config_dir)]
     if kind is Kind.studies:
         from grokstudy.study.api import studies
 
@@ -102,7 +96,25 @@ def _configs(kind: Kind, config_dir: Path | None, storage: str | None) -> list[d
             stored = studies(storage)
         except BadInput:
             stored = []
-        rows += [
-            {"name": name, "what": "stored", "source": ""} for name in stored if name not in {r["name"] for r in rows}
-        ]
+        known = {row["name"] for row in rows}
+        rows += [{"name": name, "what": "stored", "source": ""} for name in stored if name not in known]
     return rows
+
+
+def _described(group: str, name: str, config_dir: Path | None) -> dict[str, str]:
+    """What a preset or study says of itself: its first comment and its `source`. Nothing is composed."""
+    import importlib.resources
+
+    import yaml
+
+    shipped = importlib.resources.files("grokstudy.conf") / group / f"{name}.yaml"
+    own = None if config_dir is None else config_dir / group / f"{name}.yaml"
+    text = own.read_text() if own is not None and own.is_file() else shipped.read_text()
+    comments = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    what = next((line for line in comments if line and not line.startswith("@package")), "")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"{group}={name}: its file is not readable YAML ({str(error).splitlines()[0]}).") from error
+    source = document.get("source") if isinstance(document, dict) else None
+    return {"name": name, "what": what, "source": " ".join(str(source or "").split())}

@@ -105,6 +105,8 @@ TRIAL_COLUMNS = [
     "retention",
     "train_acc",
     "test_acc",
+    "parent_trial",
+    "parent_step",
 ]
 """What the table shows besides the settings that vary; the other formats hold all columns."""
 

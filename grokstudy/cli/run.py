@@ -72,8 +72,6 @@ def train(
 
     Example: grokstudy train preset=small31 optimizer.lr=0.001
     """
-    from grokstudy.spec.identity import trial_id
-
     spec = _composed([*(words or []), "cluster=none"], name, steps, config_dir, plugin)
     if spec.axes:
         raise BadInput(
@@ -83,8 +81,18 @@ def train(
     if not any(word.startswith("engine.threads=") for word in words or []):
         spec = dataclasses.replace(spec, engine=dataclasses.replace(spec.engine, threads=_threads(spec)))
     if name is None:
-        spec = dataclasses.replace(spec, name=f"train-{trial_id(spec.trial({}))[:8]}")
+        spec = dataclasses.replace(spec, name=f"train-{_trial_id(spec)[:8]}")
     _run(spec, format)
+
+
+def _trial_id(spec: StudySpec) -> str:
+    """The one trial of a study without axes."""
+    from grokstudy.store.storage import Storage
+    from grokstudy.study.forks import Parents
+    from grokstudy.study.plan import planned_trials
+
+    (trial,) = planned_trials(spec, [{}], Parents(Storage.open(spec.storage.root), None))
+    return trial.trial_id
 
 
 def _threads(spec: StudySpec) -> int:

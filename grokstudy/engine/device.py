@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import torch
@@ -16,6 +17,8 @@ def check_device(settings: EngineSettings) -> None:
     """Raises BadInput if the device or the compiler is not there."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("engine.device: got cuda, but torch sees no CUDA device here. Use engine.device=cpu.")
+    if settings.device == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products; read when CUDA starts
     if settings.compile and settings.device == "cpu" and not any(map(shutil.which, COMPILERS)):
         names = ", ".join(COMPILERS)
         raise BadInput(f"engine.compile: got true, needs a C++ compiler ({names}). Use engine.compile=false.")

@@ -6,6 +6,7 @@ Optimizers then need a handful of element-wise kernels per pack instead of one s
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -28,6 +29,12 @@ class Layout:
     def size(self) -> int:
         """Parameters per member."""
         return sum(math.prod(shape) for _, shape in self.shapes)
+
+    def places(self) -> list[tuple[str, int, int]]:
+        """Name, first index and size of every tensor in a row."""
+        sizes = [math.prod(shape) for _, shape in self.shapes]
+        starts = itertools.accumulate(sizes, initial=0)
+        return [(name, start, size) for (name, _), start, size in zip(self.shapes, starts, sizes, strict=False)]
 
     def flatten(self, params: Mapping[str, Tensor]) -> Float[Tensor, " size"]:
         """One member's tensors as a row."""

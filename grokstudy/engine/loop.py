@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from grokstudy.engine.batch import PackData
-from grokstudy.engine.evaluate import TEST_LOSS, TRAIN_LOSS, evaluate
-from grokstudy.engine.gradients import Gradient
+from grokstudy.engine.evaluate import TEST_LOSS, TRAIN_LOSS, Evaluation
 from grokstudy.engine.ring import Ring
-from grokstudy.engine.state import Lane, Member, PackState, restore
+from grokstudy.engine.signature import active_terms, regularizer
+from grokstudy.engine.state import Lane, Member, PackState, restore, start_params
 from grokstudy.engine.step import Update
 from grokstudy.spec.schedule import is_checkpoint, next_evaluation
-from grokstudy.spec.settings import CheckpointSettings, EngineSettings
+from grokstudy.spec.settings import CheckpointSettings, EarlyEndSettings, EngineSettings
 
+NEVER = EarlyEndSettings()
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -52,12 +53,14 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Leaving:
-    """Members that reached the budget or diverged. `state` still has all lanes; the leaving ones are dropped
-    afterwards."""
+    """Members that reached the budget, diverged or ended early. `state` still has all lanes; the leaving ones are
+    dropped afterwards."""
 
     state: PackState
     lanes: tuple[int, ...]
     diverged: frozenset[int]
+    early: frozenset[int] = frozenset()
+    """Of those that did not diverge: which ended before the budget because of `early_end`."""
 
 
 Event: TypeAlias = Checkpoint | Transition | Tick | Leaving
@@ -69,6 +72,7 @@ def run_pack(
     settings: EngineSettings,
     checkpoint: CheckpointSettings,
     resume: tuple[int, Sequence[Lane]] | None = None,
+    early_end: EarlyEndSettings = NEVER,
 ) -> Iterator[Event]:
     """Steps members of one signature to `budget` updates, from the start or from stored lanes at one step.
 
@@ -81,10 +85,13 @@ def run_pack(
         settings: device, threads, compile mode.
         checkpoint: which weights are yielded.
         resume: step and one lane per member.
+        early_end: when a member that has generalised ends before its budget.
     """
     device, dtype = torch.device(settings.device), DTYPES[members[0].spec.engine.dtype]
     torch.set_num_threads(settings.threads)
     torch.set_float32_matmul_precision("highest")  # TF32 would move late losses
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True)  # sums of gathered rows would otherwise depend on the order of threads
     if resume is None:
         state = PackState.start(members, dtype, device)
     else:
@@ -94,34 +101,47 @@ def run_pack(
     while state.members:
         # What depends on who is in the pack; rebuilt when members leave.
         specs = [member.spec for member in state.members]
-        data = PackData.build(specs, dtype, device)
-        model, loss = specs[0].model, specs[0].loss
-        gradient = Gradient(model, loss, state.layout, data.shape, compiled=settings.compile)
-        update = Update(specs, gradient, state.params)
+        layout = state.layout
+        start = _start(state, dtype, device)
+        data = PackData.build(specs, dtype, device, layout, start)
+        evaluate = Evaluation(layout, data)
+        update = Update(specs, layout, data.shape, state.params, start, compiled=settings.compile)
 
         while True:
             if _evaluation_is_due(state):
-                state.record(evaluate(model, loss, state.layout, state.params, data.table))
+                state.record(evaluate(state.params))
                 yield from _transitions(state, checkpoint)
             if checkpoint.schedule and state.step != kept_at and is_checkpoint(state.step, checkpoint.steps):
                 kept_at = state.step
                 yield _weights(state)
 
             diverged = _diverged(state)
-            if state.step >= budget or diverged:
+            early = _early(state, early_end) - diverged
+            if state.step >= budget or diverged or early:
                 break
             yield Tick(state=state)
-            update(state.params, state.optimizer, state.step, data.batch(state.step))
+            update(state.params, state.optimizer, state.step, data.batch(state.step + specs[0].init.offset))
             state.step += 1
 
-        leaving = tuple(range(len(state.members))) if state.step >= budget else tuple(sorted(diverged))
-        yield Leaving(state=state, lanes=leaving, diverged=diverged)
+        at_budget = state.step >= budget
+        leaving = tuple(range(len(state.members))) if at_budget else tuple(sorted(diverged | early))
+        yield Leaving(state=state, lanes=leaving, diverged=diverged, early=frozenset() if at_budget else early)
         state.keep([lane for lane in range(len(state.members)) if lane not in leaving])
 
 
 def _evaluation_is_due(state: PackState) -> bool:
     """At step 0 and wherever the schedule says; not again after a resume from a snapshot taken at this evaluation."""
     return not state.curve_steps or state.step == next_evaluation(state.curve_steps[-1])
+
+
+def _start(state: PackState, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """The weights that the members started from, where something reads them."""
+    specs = [member.spec for member in state.members]
+    terms = (regularizer(name) for name in active_terms(specs[0]))
+    if not (specs[0].model.subtract_start or any(term.needs_start for term in terms)):
+        return None
+    rows = [state.layout.flatten(start_params(member)) for member in state.members]
+    return torch.stack(rows).to(device, dtype)
 
 
 def _diverged(state: PackState) -> frozenset[int]:
@@ -131,6 +151,14 @@ def _diverged(state: PackState) -> frozenset[int]:
     row = state.curves[-1]
     finite = np.isfinite(row[:, TRAIN_LOSS]) & ~np.isinf(row[:, TEST_LOSS])  # NaN test loss: there are no test rows
     return frozenset(np.flatnonzero(~finite).tolist())
+
+
+def _early(state: PackState, early_end: EarlyEndSettings) -> frozenset[int]:
+    """Lanes that `early_end` lets go at the current step's evaluation."""
+    if early_end.after is None or state.curve_steps[-1] != state.step:
+        return frozenset()
+    times = [watch.gen.crossing.t if watch.gen.crossing else None for watch in state.watches]
+    return frozenset(lane for lane, t_gen in enumerate(times) if early_end.is_due(state.step, t_gen))
 
 
 def _transitions(state: PackState, checkpoint: CheckpointSettings) -> Iterator[Transition]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+from grokstudy.engine.scaled import is_scaled
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import is_seed
 from grokstudy.spec.identity import leaves
@@ -31,15 +33,18 @@ def signature(spec: TrialSpec) -> str:
     shapes = {
         "padded_rows": padded_rows(rows),
         "all_rows": spec.task.rows(),
-        "shape": [shape.positions, shape.vocab, shape.classes],
+        "shape": dataclasses.astuple(shape),
         "terms": active_terms(spec),
+        "scaled": is_scaled(spec),
+        "noisy": spec.noise.acts,
+        "offset": spec.init.offset,
     }
     return json.dumps(shared | shapes, sort_keys=True)
 
 
 def active_terms(spec: TrialSpec) -> list[str]:
     """Regularizers that a pack of this trial computes: those with a strength, and those that are exact without one."""
-    return [name for name, strength in spec.regularization.items() if strength > 0 or regularizer(name).exact_at_zero]
+    return [name for name, strength in spec.strengths().items() if strength > 0 or regularizer(name).exact_at_zero]
 
 
 def regularizer(name: str) -> Regularizer:

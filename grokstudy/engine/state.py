@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokstudy.engine.evaluate import COLUMNS, TEST_ACC, TRAIN_ACC
+from grokstudy.engine.evaluate import TEST_ACC, TRAIN_ACC
+from grokstudy.engine.filters import filter_state
 from grokstudy.engine.layout import Layout
 from grokstudy.engine.ring import Ring
 from grokstudy.spec.outcome import TAU, Streak
@@ -23,6 +24,25 @@ class Member:
 
     trial_id: str
     spec: TrialSpec
+    start: Start | None = None
+    """Of a fork: the parent's weights."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Start:
+    """What a fork starts from, named as in the parent's checkpoint."""
+
+    params: Mapping[str, Tensor]
+    optimizer: Mapping[str, Float[Tensor, " size"]] | None = None
+    """The parent's optimizer state, where it is kept."""
+
+
+def start_params(member: Member) -> dict[str, Tensor]:
+    """The weights that a member's training starts from: drawn, or its parent's, times `init.scale`. Float64 if
+    drawn."""
+    spec = member.spec
+    named = member.start.params if member.start else spec.model.init(spec.task.shape(), spec.seeds.init)
+    return {name: tensor * spec.init.scale for name, tensor in named.items()}
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -60,20 +80,20 @@ class PackState:
     @classmethod
     def start(cls, members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> PackState:
         """Freshly initialised members at step 0."""
-        inits = []
-        for member in members:
-            spec = member.spec
-            drawn = spec.model.init(spec.task.shape(), spec.seeds.init)
-            inits.append({name: tensor * spec.init.scale for name, tensor in drawn.items()})
-        layout = Layout.of(inits[0])
-        params = torch.stack([layout.flatten(init) for init in inits]).to(device=device, dtype=dtype)
-        names = members[0].spec.optimizer.state_names()
+        layout = Layout.of(start_params(members[0]))
+        params = torch.stack([layout.flatten(start_params(member)) for member in members]).to(device, dtype)
+        first = members[0].spec.optimizer
+        state = {name: torch.zeros_like(params) for name in (*first.state_names(), *filter_state(first))}
+        for lane, member in enumerate(members):
+            if member.start is not None and member.start.optimizer is not None:
+                for name, tensor in state.items():
+                    tensor[lane] = member.start.optimizer[name]
         return cls(
             members=list(members),
             layout=layout,
             step=0,
             params=params,
-            optimizer={name: torch.zeros_like(params) for name in names},
+            optimizer=state,
             curve_steps=[],
             curves=[],
             watches=[Watch() for _ in members],
@@ -87,7 +107,7 @@ class PackState:
     def curve(self, lane: int) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "n columns"]]:
         """Steps and columns of one member so far."""
         rows = [row[lane] for row in self.curves]
-        return np.array(self.curve_steps, dtype=np.int64), np.array(rows).reshape(len(rows), len(COLUMNS))
+        return np.array(self.curve_steps, dtype=np.int64), np.array(rows)
 
     def keep(self, lanes: Sequence[int]) -> None:
         """Drops all other lanes."""
@@ -102,9 +122,7 @@ class PackState:
         """The state as named tensors; `restore` is the inverse."""
         out = {"params": self.params} | {f"optimizer.{name}": t for name, t in self.optimizer.items()}
         out["curve_steps"] = torch.tensor(self.curve_steps, dtype=torch.int64)
-        out["curves"] = torch.from_numpy(
-            np.array(self.curves).reshape(len(self.curves), len(self.members), len(COLUMNS))
-        )
+        out["curves"] = torch.from_numpy(np.array(self.curves))
         for lane, watch in enumerate(self.watches):
             if watch.in_transition and watch.ring.steps:
                 out[f"ring.{lane}.params"] = watch.ring.stacked()

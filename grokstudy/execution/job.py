@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
+from grokstudy.spec.rows import CheckpointRow
 from grokstudy.spec.settings import CheckpointSettings, EngineSettings
 
 
@@ -16,6 +17,18 @@ class LaneRef:
 
     pack_id: str
     lane: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StartRef:
+    """Where a fork's first weights are stored: a checkpoint of its parent, in any study of the same storage root."""
+
+    study: str
+    checkpoint: CheckpointRow
+    keeps_state: bool = False
+    """Whether the fork goes on with the parent's optimizer state."""
+    state: LaneRef | None = None
+    """A snapshot of `study`, taken at the checkpoint's step, that has this state; None: it lies in the checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +44,8 @@ class PackJob:
     start_step: int
     lanes: tuple[LaneRef, ...]
     """Where to go on from, one per trial; empty at step 0."""
+    starts: tuple[StartRef | None, ...] = ()
+    """One per trial, None for a trial that is no fork; empty if none is."""
     engine: EngineSettings
     checkpoint: CheckpointSettings
     snapshot_seconds: float
@@ -41,6 +56,16 @@ class PackJob:
         """Hash of what it will do, so that a pack which is planned again finds its own snapshot."""
         text = "/".join([str(self.budget), str(self.start_step), *(trial_id for trial_id, _ in self.trials)])
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+    def part(self, trial_ids: Collection[str]) -> PackJob:
+        """The job of these trials alone, going on from the same place."""
+        chosen = [i for i, (trial_id, _) in enumerate(self.trials) if trial_id in trial_ids]
+        return dataclasses.replace(
+            self,
+            trials=tuple(self.trials[i] for i in chosen),
+            lanes=tuple(self.lanes[i] for i in chosen) if self.lanes else (),
+            starts=tuple(self.starts[i] for i in chosen) if self.starts else (),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from grokstudy.engine.evaluate import COLUMNS, TEST_ACC, TRAIN_ACC
+from grokstudy.engine.evaluate import COLUMNS, SLICE_COLUMNS, TEST_ACC, TRAIN_ACC
 from grokstudy.engine.state import Member, PackState
 from grokstudy.execution.job import PackJob
 from grokstudy.spec.identity import config_columns
@@ -25,6 +26,8 @@ def curve_rows(state: PackState, lane: int) -> CurveRows:
     """The whole curve of one member."""
     steps, columns = state.curve(lane)
     values: dict[str, Any] = {name: columns[:, i] for i, name in enumerate(COLUMNS)}
+    if columns.shape[1] > len(COLUMNS):
+        values["slices"] = columns[:, len(COLUMNS) :].reshape(len(columns), -1, len(SLICE_COLUMNS))
     return CurveRows(trial_id=state.members[lane].trial_id, step=steps, **values)
 
 
@@ -87,9 +90,10 @@ def _shared(job: PackJob, member: Member) -> dict[str, Any]:
         "seed_batch": spec.seeds.batch,
         "seed_noise": spec.seeds.noise,
         "budget": job.budget,
-        "lr_wd": getattr(spec.optimizer, "lr", 0.0) * spec.regularization["weight_decay"],
-        "parent_trial": None,
-        "parent_step": None,
+        "lr_wd": spec.lr * spec.strengths()["weight_decay"],
+        "parent_trial": spec.init.parent[0] if spec.init.parent else None,
+        "parent_step": spec.init.parent[1] if spec.init.parent else None,
+        "slices": json.dumps(spec.task.slices()) if spec.task.slices() else None,
         "numerics": f"{job.engine.numerics()},{spec.engine.dtype}",
         "written_at": datetime.now(UTC).isoformat(),
         "config": config_columns(spec),

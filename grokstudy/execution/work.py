@@ -1,169 +1,154 @@
-"""What a worker does with a pack: steps it and stores what comes out. The same code with and without Ray.
+"""What a worker does with a job: runs its pack, and when that fails finds out whose fault it was.
 
-Order of writes, so that a kill at any moment loses no result and repeats as little as possible:
-weights before the index that names them, index and curves before the rows that say "done", index before a snapshot.
+A member that cannot be built fails alone. A pack that fails later is halved, and both halves go on from its last
+snapshot, until it runs or a trial is alone with its error: one trial never costs another more than time, and a pack
+that is too large for the memory becomes smaller ones. The same code with and without Ray.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
-import time
 import traceback
-from collections import Counter
-from collections.abc import Generator, Iterator
-from datetime import UTC, datetime
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
-from grokstudy.engine.evaluate import COLUMNS
-from grokstudy.engine.loop import Checkpoint, Leaving, Tick, Transition, run_pack
-from grokstudy.engine.state import Lane, Member, PackState
-from grokstudy.execution.job import PackJob, Progress
-from grokstudy.execution.rows import curve_rows, failed_row, finished_row
+from grokstudy.engine.state import Member, start_params
+from grokstudy.execution.job import LaneRef, PackJob, Progress
+from grokstudy.execution.memory import is_out_of_memory, memory_remedy
+from grokstudy.execution.pack import Pack, Tally, own_snapshot
+from grokstudy.execution.rows import failed_row
+from grokstudy.execution.starts import load_start
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
-from grokstudy.spec.outcome import outcome
-from grokstudy.spec.rows import CheckpointRow
-from grokstudy.store.checkpoints import Kind, put_checkpoint, put_ring
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.snapshots import SnapshotMeta, delete_snapshot, get_snapshot, put_snapshot, snapshots
-
-PROGRESS_SECONDS = 0.2
+from grokstudy.store.snapshots import SnapshotMeta
 
 
 def work(job: PackJob) -> Generator[Progress]:
-    """Runs a pack to its end, from its own snapshot if an earlier attempt left one.
+    """Runs the trials of a job to their end, from the pack's own snapshot if an earlier attempt left one.
 
-    A pack that cannot be built or stepped (a plug-in raised) leaves rows with status `failed` and the message.
+    Trials that cannot be built or stepped (a plug-in raised, memory is short) leave rows with status `failed` and the
+    message.
     """
     for path in job.plugin_files:
         plugins.add_file(Path(path))
     folder = StudyFolder.open(job.storage, job.study)
-    members = [Member(trial_id=trial_id, spec=decode_trial(data)) for trial_id, data in job.trials]
+    tally = Tally(pack_id=job.pack_id)
+    waiting = [job]
+    while waiting:
+        part = waiting.pop(0)
+        failure = yield from _attempt(part, folder, tally)
+        if failure is not None:
+            gc.collect()  # what the failed pack held must be gone before a smaller one is built
+            waiting[:0] = _smaller(part, folder, tally, failure)
+            yield tally.progress(members=sum(len(left.trials) for left in waiting), step=part.start_step)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """What a pack raised, as text: the exception itself would keep the pack's memory alive."""
+
+    message: str
+    out_of_memory: bool
+    stepped: bool
+    """Whether the pack had been built by then."""
+
+
+def _attempt(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progress, None, _Failure | None]:
+    """Runs one pack; None if it came to its end."""
+    own = own_snapshot(folder, job)
+    ids = [trial_id for trial_id, _ in job.trials if own is None or trial_id in own.trial_ids]
+    pack: Pack | None = None
     try:
-        yield from _Pack(job, folder, members).run()
-    except Exception as error:  # anything a plug-in may raise; the study goes on without this pack
-        message = "".join(traceback.format_exception_only(error)).strip()
-        if os.environ.get("GROKSTUDY_DEBUG"):
+        members = [_member(job, trial_id, resumed=own is not None or job.start_step > 0) for trial_id in ids]
+        pack = Pack(job=job, folder=folder, members=members, own=own, tally=tally)
+        yield from pack.run()
+    except BaseException as error:  # anything a plug-in may raise; a panic of safetensors is no Exception
+        if os.environ.get("GROKSTUDY_DEBUG") or isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
             raise
-        folder.put_trials([failed_row(job, member, message) for member in members])
-        yield Progress(pack_id=job.pack_id, members=0, step=0, updates=0, outcomes={"failed": len(members)})
+        return _Failure(
+            message=_message(error),
+            out_of_memory=is_out_of_memory(error),
+            stepped=pack is not None and pack.stepped,
+        )
+    return None
 
 
-@dataclasses.dataclass(slots=True, eq=False)
-class _Pack:
-    """One attempt at a pack: what is not yet durable, and when the last snapshot was."""
+def _member(job: PackJob, trial_id: str, *, resumed: bool) -> Member:
+    """One trial of the job with, if it is a fork, the weights it starts from.
 
-    job: PackJob
-    folder: StudyFolder
-    members: list[Member]
-    index: list[CheckpointRow] = dataclasses.field(default_factory=list)
-    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
-    updates: int = 0
-    last_step: int = 0
-    started: float = dataclasses.field(default_factory=time.monotonic)
-    snapshot_at: float = dataclasses.field(default_factory=time.monotonic)
-    progress_at: float = 0.0
+    Raises:
+        DamagedFile: the parent's weights cannot be read.
+    """
+    at = [identity for identity, _ in job.trials].index(trial_id)
+    spec, ref = decode_trial(job.trials[at][1]), job.starts[at] if job.starts else None
+    start = None if ref is None else load_start(job.storage, ref, spec, resumed=resumed)
+    return Member(trial_id=trial_id, spec=spec, start=start)
 
-    def run(self) -> Iterator[Progress]:
-        resume = self._resume()
-        self.last_step = resume[0] if resume else 0
-        state: PackState | None = None
+
+def _smaller(job: PackJob, folder: StudyFolder, tally: Tally, failure: _Failure) -> list[PackJob]:
+    """The jobs that are left of a pack that failed; trials that are done for have their rows."""
+    own = own_snapshot(folder, job)
+    left = [
+        trial_id
+        for trial_id, _ in job.trials
+        if trial_id not in tally.outcomes and (own is None or trial_id in own.trial_ids)
+    ]
+    if not left:  # all had their rows when it failed
+        return []
+    if len(left) == 1:
+        _fail(job, folder, tally, {left[0]: _alone(job, left[0], failure)})
+        return []
+    if not failure.stepped:
+        broken = _broken(job, left, resumed=own is not None or job.start_step > 0)
+        _fail(job, folder, tally, broken)
+        if broken:
+            rest = [trial_id for trial_id in left if trial_id not in broken]
+            return [_continued(job, rest, own)] if rest else []
+    half = (len(left) + 1) // 2
+    return [_continued(job, part, own) for part in (left[:half], left[half:])]
+
+
+def _continued(job: PackJob, trial_ids: Sequence[str], own: SnapshotMeta | None) -> PackJob:
+    """The job of some of its trials, going on from the pack's snapshot if it left one."""
+    if own is None:
+        return job.part(trial_ids)
+    in_order = [trial_id for trial_id, _ in job.trials if trial_id in trial_ids]
+    lanes = tuple(LaneRef(pack_id=own.pack_id, lane=own.trial_ids.index(trial_id)) for trial_id in in_order)
+    return dataclasses.replace(job.part(trial_ids), start_step=own.step, lanes=lanes)
+
+
+def _broken(job: PackJob, trial_ids: Sequence[str], *, resumed: bool) -> dict[str, str]:
+    """Messages of the trials that cannot be built even alone."""
+    found = {}
+    for trial_id in trial_ids:
         try:
-            for event in run_pack(self.members, self.job.budget, self.job.engine, self.job.checkpoint, resume):
-                if isinstance(event, Tick):
-                    state, now = event.state, time.monotonic()
-                    if now - self.progress_at > PROGRESS_SECONDS:
-                        yield self._progress(state)
-                        self.progress_at = now
-                    if now - self.snapshot_at > self.job.snapshot_seconds:
-                        self._snapshot(state)
-                elif isinstance(event, Leaving):
-                    state = None
-                    self._leave(event)
-                    yield self._progress(event.state)
-                else:
-                    self._store_weights(event)
-        except GeneratorExit:  # told to stop; only ever raised at a yield, where the state is whole
-            if state is not None:
-                self._snapshot(state)
-            raise
+            member = _member(job, trial_id, resumed=resumed)
+            member.spec.task.data(member.spec.seeds)
+            start_params(member)
+        except Exception as error:  # anything a plug-in may raise
+            found[trial_id] = _message(error)
+    return found
 
-    def _store_weights(self, event: Checkpoint | Transition) -> None:
-        pack_id = self.job.pack_id
-        if isinstance(event, Transition):
-            self.index += put_ring(self.folder, pack_id, event.trial_id, event.tensors, event.steps)
-        else:
-            kinds: list[Kind] = ["scheduled"] * len(event.trial_ids)
-            self.index += put_checkpoint(self.folder, pack_id, event.step, event.tensors, event.trial_ids, kinds)
 
-    def _resume(self) -> tuple[int, list[Lane]] | None:
-        """The pack's own snapshot if there is one, else the lanes the job names."""
-        job = self.job
-        own = {meta.pack_id: meta for meta in snapshots(self.folder)}.get(job.pack_id)
-        if own is not None and own.step > job.start_step:
-            _, tensors = get_snapshot(self.folder, job.pack_id)
-            # Members that are no longer in it diverged before it was taken and have their rows.
-            self.members = [member for member in self.members if member.trial_id in own.trial_ids]
-            lanes = [own.trial_ids.index(member.trial_id) for member in self.members]
-            return own.step, [Lane(tensors=tensors, index=lane) for lane in lanes]
-        if not job.lanes:
-            return None
-        stored = {ref.pack_id: get_snapshot(self.folder, ref.pack_id)[1] for ref in job.lanes}
-        return job.start_step, [Lane(tensors=stored[ref.pack_id], index=ref.lane) for ref in job.lanes]
+def _fail(job: PackJob, folder: StudyFolder, tally: Tally, messages: Mapping[str, str]) -> None:
+    rows = [
+        failed_row(job, Member(trial_id=trial_id, spec=decode_trial(data)), messages[trial_id])
+        for trial_id, data in job.trials
+        if trial_id in messages
+    ]
+    folder.put_trials(rows)
+    for row in rows:
+        tally.ended(row.trial_id, "failed")
 
-    def _progress(self, state: PackState) -> Progress:
-        self.updates += (state.step - self.last_step) * len(state.members)
-        self.last_step = state.step
-        return Progress(
-            pack_id=self.job.pack_id,
-            members=len(state.members),
-            step=state.step,
-            updates=self.updates,
-            outcomes=dict(self.outcomes),
-            latest=dict(zip(COLUMNS, state.curves[-1][0].tolist(), strict=True)) if len(state.members) == 1 else None,
-        )
 
-    def _leave(self, event: Leaving) -> None:
-        """Stores members that are done: weights, curves, state to extend from, and last the rows."""
-        state, job = event.state, self.job
-        kept = [lane for lane in event.lanes if lane not in event.diverged]
-        if kept and not (self.index and self.index[-1].step == state.step and self.index[-1].kind == "scheduled"):
-            weights = state.layout.views(state.params[kept])
-            ids = [state.members[lane].trial_id for lane in kept]
-            self.index += put_checkpoint(self.folder, job.pack_id, state.step, weights, ids, ["end"] * len(kept))
-        self._flush_index()
-        self.folder.put_curves([curve_rows(state, lane) for lane in event.lanes])
-        if state.step >= job.budget:
-            self._final_snapshot(state, kept)
-        seconds = (time.monotonic() - self.started) / len(self.members)
-        rows = [finished_row(job, state, lane, lane in event.diverged, seconds) for lane in event.lanes]
-        self.folder.put_trials(rows)
-        self.outcomes.update(outcome(row.t_mem, row.t_gen, diverged=row.diverged_step is not None) for row in rows)
+def _alone(job: PackJob, trial_id: str, failure: _Failure) -> str:
+    if not failure.out_of_memory:
+        return failure.message
+    return f"{memory_remedy(decode_trial(dict(job.trials)[trial_id]))} ({failure.message})"
 
-    def _snapshot(self, state: PackState) -> None:
-        self._flush_index()
-        put_snapshot(self.folder, self.job.pack_id, state.tensors(), self._meta(state))
-        self.snapshot_at = time.monotonic()
 
-    def _final_snapshot(self, state: PackState, kept: list[int]) -> None:
-        """The state that a larger budget goes on from."""
-        if kept:
-            ended = dataclasses.replace(state)
-            ended.keep(kept)
-            put_snapshot(self.folder, self.job.pack_id, ended.tensors(), self._meta(ended))
-        else:
-            delete_snapshot(self.folder, self.job.pack_id)
-
-    def _meta(self, state: PackState) -> SnapshotMeta:
-        return SnapshotMeta(
-            pack_id=self.job.pack_id,
-            step=state.step,
-            trial_ids=tuple(member.trial_id for member in state.members),
-            written_at=datetime.now(UTC).isoformat(),
-            numerics=self.job.engine.numerics(),
-        )
-
-    def _flush_index(self) -> None:
-        self.folder.put_index(self.index)
-        self.index = []
+def _message(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()

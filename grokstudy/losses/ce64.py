@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from grokstudy.losses._softmax import absorbed, cross_entropy, softmax_minus_one_hot
 from grokstudy.spec.interfaces import Loss
 
 if TYPE_CHECKING:
@@ -25,13 +26,12 @@ class CrossEntropy64(Loss):
     def per_row(
         self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
     ) -> Float[Tensor, " *batch"]:
-        # One pass over the outputs; and exact to the last digits of a small loss, where logsumexp - logit cancels.
-        return -logits.double().log_softmax(-1).gather(-1, labels[..., None]).squeeze(-1)
+        return cross_entropy(logits.double(), labels)
 
     def logit_gradient(
         self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
     ) -> Float[Tensor, "*batch outputs"]:
-        import torch
+        return softmax_minus_one_hot(logits.double(), labels).to(logits.dtype)
 
-        grad = torch.softmax(logits.double(), -1)
-        return grad.scatter_add_(-1, labels[..., None], -torch.ones_like(grad[..., :1])).to(logits.dtype)
+    def collapsed(self, logits: Float[Tensor, "*batch outputs"]) -> Bool[Tensor, " *batch"]:
+        return absorbed(logits.double())

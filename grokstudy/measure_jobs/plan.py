@@ -12,7 +12,7 @@ import numpy as np
 from grokstudy.circuits._measure import measures
 from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
-from grokstudy.spec.interfaces import Measure
+from grokstudy.spec.measure import Measure
 from grokstudy.spec.outcome import TAU
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import checkpoints

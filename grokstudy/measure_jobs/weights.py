@@ -18,7 +18,8 @@ from grokstudy.circuits._keys import keys_of, rule_of
 from grokstudy.circuits._measure import measure_network
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import BadInput, DamagedFile
-from grokstudy.spec.interfaces import Subject, TaskData
+from grokstudy.spec.interfaces import TaskData
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import MeasureValue
 
 Layout = Literal["nanda", "transformer_lens"]

@@ -15,7 +15,8 @@ from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.interfaces import Subject, TaskData
+from grokstudy.spec.interfaces import TaskData
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import CheckpointRow, MeasureRow
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.checkpoints import load_lane

@@ -37,14 +37,16 @@ def product(
     return out if plus is None else out.add_(plus)
 
 
-def relu_product(a: Float[Tensor, "m k"], b: Float[Tensor, "k n"], bias: Float[Tensor, " n"]) -> Float[Tensor, "m n"]:
+def relu_product(
+    a: Float[Tensor, "m k"], b: Float[Tensor, "k n"], bias: Float[Tensor, " n"] | None
+) -> Float[Tensor, "m n"]:
     """relu(a @ b + bias)."""
     import torch
 
     if _by_onednn(a):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(a, b.T, bias, "relu", [], "")
         return out
-    return torch.addmm(bias, a, b).relu_()
+    return (a @ b if bias is None else torch.addmm(bias, a, b)).relu_()
 
 
 def _by_onednn(a: Tensor) -> bool:

@@ -49,6 +49,11 @@ class OneLayerGradient:
         first_entries = torch.arange(inputs.shape[2], device=inputs.device) * self.vocab
         return ((inputs + first_entries).transpose(1, 2).contiguous(),)
 
+    def logits(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows outputs"]:
+        w, index = _Weights.of(params), prepared[0]
+        tables = _tables(w, index.shape[0])
+        return _hidden(w, tables, _attend(tables, index, w.W_Q.shape[0]).z).logits
+
     def write_gradient(
         self,
         params: Mapping[str, Tensor],

@@ -34,10 +34,10 @@ class QuadMLP(Model):
             raise BadInput(f"model.width: got {self.width}, must be >= 1.")
 
     def check(self, shape: Shape) -> None:
-        if shape.positions != 2 or shape.vocab == 0:
-            raise BadInput(
-                f"model: quad_mlp reads two tokens; this task has {shape.positions} inputs. Use transformer."
-            )
+        if shape.positions != 2 or shape.vocab == 0 or shape.answers:
+            what = f"{shape.positions} {'tokens' if shape.vocab else 'real numbers'}"
+            use = "transformer" if shape.vocab else "mlp"
+            raise BadInput(f"model: quad_mlp reads two tokens and answers once; this task has {what}. Use model={use}.")
 
     def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
         import torch
@@ -50,10 +50,17 @@ class QuadMLP(Model):
         }
 
     def apply(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None = None,
     ) -> Float[Tensor, "rows outputs"]:
         pre = self._pre(params, inputs)
-        return (pre * pre) @ params["W"]
+        neurons = pre * pre
+        return (neurons if keep is None else neurons * keep["neurons"]) @ params["W"]
+
+    def dropout_sites(self, shape: Shape) -> Mapping[str, tuple[int, ...]]:
+        return {"neurons": (self.width,)}
 
     def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
         pre = self._pre(params, inputs)
@@ -78,17 +85,27 @@ class QuadMLP(Model):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Gradient:
-    """The gradient as five matrix products. With x the one-hot row of a and b: pre = x [U; V], logits = pre^2 W."""
+    """Three matrix products, and sums of table rows where a product with one-hot rows would stand.
+
+    A row's pre-activation is the sum of two rows of [U; V]; the gradient of a row of [U; V] is the sum over the rows
+    that read it.
+    """
 
     vocab: int
 
-    def prepare(self, inputs: Int[Tensor, "members rows 2"], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """One-hot rows [members, rows, 2 vocab] and their transposes: at these sizes a product beats gathering and
-        scattering."""
+    def prepare(
+        self, inputs: Int[Tensor, "members rows 2"], dtype: torch.dtype
+    ) -> tuple[Int[Tensor, "members rows 2"], Int[Tensor, "members readers"], Int[Tensor, "members entries"]]:
+        """Entries of [U; V] that each row reads; the rows that read each entry, entry by entry; where they start."""
         import torch
 
-        one_hot = torch.nn.functional.one_hot(inputs, self.vocab).flatten(2).to(dtype)
-        return one_hot, one_hot.transpose(1, 2).contiguous()
+        entries = inputs + torch.tensor([0, self.vocab], device=inputs.device)
+        ordered, order = entries.flatten(1).sort(dim=1, stable=True)
+        every = torch.arange(2 * self.vocab, device=inputs.device).expand(len(inputs), -1).contiguous()
+        return entries, order // 2, torch.searchsorted(ordered, every)
+
+    def logits(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows outputs"]:
+        return product(self._pre(params, prepared).square_(), params["W"])
 
     def write_gradient(
         self,
@@ -99,14 +116,19 @@ class _Gradient:
         loss: Loss,
         out: Mapping[str, Tensor],
     ) -> None:
-        import torch
+        from torch.nn.functional import embedding_bag
 
-        one_hot, one_hot_T = prepared
-        pre = product(one_hot, torch.cat([params["U"], params["V"]]))
+        pre = self._pre(params, prepared)
         neurons = pre * pre
         d_logits = loss.logit_gradient(product(neurons, params["W"]), labels).mul_(weights[:, None])
         d_pre = product(d_logits, params["W"].T).mul_(pre).mul_(2)
-        d_UV = product(one_hot_T, d_pre)
+        d_UV = embedding_bag(prepared[1], d_pre, prepared[2], mode="sum")
         out["U"].copy_(d_UV[: self.vocab])
         out["V"].copy_(d_UV[self.vocab :])
         out["W"].copy_(product(d_logits.T.contiguous(), neurons).T)  # fewer rows to copy than neurons transposed
+
+    def _pre(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows width"]:
+        import torch
+
+        table = torch.cat([params["U"], params["V"]])
+        return torch.nn.functional.embedding_bag(prepared[0], table, mode="sum")

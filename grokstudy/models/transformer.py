@@ -1,22 +1,31 @@
-"""Decoder-only transformer without normalisation, read at its last position."""
+"""Decoder-only transformer, read at its last position or at its last few."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Float, Int
 
+from grokstudy.models import _transformer_checks as checks
+from grokstudy.models._activation import Activation
+from grokstudy.models._attention import Attention, Source
+from grokstudy.models._block import Block, Seen
+from grokstudy.models._norm import BEFORE_UNEMBEDDING, Kind, Norms, Site
+from grokstudy.models._positions import Positions, sinusoids
 from grokstudy.models._transformer_gradient import OneLayerGradient
 from grokstudy.spec.draws import generator
-from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
 from grokstudy.spec.interfaces import HandWritten, Model, ReadMatrices, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+ANSWERS = "unembed.answers"
+"""A tensor [answers, 0] without numbers: its length tells `apply` at how many positions a task with several answers is
+read. Absent where a row has one answer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,96 +35,217 @@ class Transformer(Model):
     Learned positions, untied unembedding, biases in the MLPs only (zero at the start). Every weight starts normal with
     standard deviation 1/sqrt(d_model), W_U with 1/sqrt(d_vocab). At p = 113 the defaults have 226,816 parameters.
 
-    Logits are read at one position, so the last layer computes its query, MLP and unembedding only there; in a
-    one-layer network keys and values are computed once per (token, position) instead of once per row. Both are exact.
+    A row with one answer gets a "=" (unless `read=last`) and is read at its last position. A row with several answers
+    has separators of its own and is read at its last positions: there are p tokens then, and logits [rows, answers, p].
 
-    Source: Nanda et al. 2023 (arXiv 2301.05217), section 3 and the authors' `transformers.py`.
+    With x the residual stream, A attention, M the MLP, U the unembedding and N a norm, `norm_site` is
+
+        off           x += A(x);          x += M(x);          U(x)
+        attn_pre      x += A(N(x))
+        attn_pre_qk   x += A(x) with queries and keys of N(x)
+        attn_pre_v    x += A(x) with values of N(x)
+        mlp_pre       x += M(N(x))
+        attn_mlp_pre  attn_pre and mlp_pre
+        pre           attn_pre, mlp_pre and final (GPT-2)
+        post          x = N(x + A(x));    x = N(x + M(x))     (Power et al. 2022)
+        peri          x += N(A(N(x)));    x += N(M(N(x)));    U(N(x))
+        final         U(N(x))
+
+    where all that is not given is as in `off`, and every N has a gain and bias of its own with `norm_affine`.
+
+    Logits are read at few positions, so the last layer computes its queries, MLP and unembedding only there; what the
+    first layer computes of a token at the last position alone is a table over tokens. Both are exact.
+
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 3 and the authors' `transformers.py`; `attn_rate`, `causal`
+    and `read` of Zhong et al. 2023 (arXiv 2306.17844); `peri` of Kim et al. 2025 (arXiv 2502.02732), no embedding norm.
     """
 
     n_layers: int = setting(1, help="attention + MLP blocks")
     n_heads: int = setting(4, help="attention heads")
     d_model: int = setting(128, help="width of the residual stream")
     d_head: int | None = setting(None, help="width of a head; null = d_model / n_heads")
-    d_mlp: int = setting(512, help="neurons of each MLP")
+    d_mlp: int = setting(512, help="neurons of each MLP; must be left at its default with attn_only")
+    attn_only: bool = setting(False, neutral=False, help="no MLPs")
+    activation: Activation = setting("relu", neutral="relu", help="non-linearity of the MLPs")
+    gated: bool = setting(False, neutral=False, help="neurons = act(x W_gate) * (x W_in + b_in)")
+    mlp_bias: bool = setting(True, neutral=True, help="MLPs have biases")
+    attn_rate: float = setting(1.0, neutral=1.0, help="r in r * softmax + (1 - r) * 1, in [0, 1]")
+    causal: bool = setting(True, neutral=True, help="a position sees those before it only")
+    read: Literal["equals", "last"] = setting(
+        "equals", neutral="equals", help='equals: "=" is appended and read there; last: the last token, no "="'
+    )
+    positions: Positions = setting("learned", neutral="learned", help="how positions are told apart")
+    norm_site: Site = setting("off", neutral="off", help="where the residual stream is normalised")
+    norm_kind: Kind = setting("layernorm", neutral="layernorm", help="how")
+    norm_affine: bool = setting(False, neutral=False, help="norms have a learned gain (and bias: layernorm)")
+    tied: bool = setting(False, neutral=False, help="the unembedding is the embedding's transpose")
 
     def __post_init__(self) -> None:
-        for name in ("n_layers", "n_heads", "d_model", "d_mlp"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"model.{name}: got {getattr(self, name)}, must be >= 1.")
-        if self.d_head is None:
-            if self.d_model % self.n_heads:
-                fits = [h for h in range(1, self.d_model + 1) if self.d_model % h == 0]
-                near = min(fits, key=lambda h: abs(h - self.n_heads))
-                raise BadInput(
-                    f"model.n_heads: got {self.n_heads}, must divide model.d_model={self.d_model} (nearest: {near}), "
-                    "or give model.d_head."
-                )
+        if self.d_head is None and self.n_heads > 0 and self.d_model % self.n_heads == 0:
             object.__setattr__(self, "d_head", self.d_model // self.n_heads)
-        elif self.d_head < 1:
-            raise BadInput(f"model.d_head: got {self.d_head}, must be >= 1.")
+        checks.check_sizes(self)
+        checks.check_axes(self)
 
     def check(self, shape: Shape) -> None:
-        if shape.vocab == 0:
-            raise BadInput("model: transformer reads tokens; this task has real-valued inputs. Use mlp.")
+        checks.check_shape(self, shape)
 
     def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
         import torch
 
-        vocab, d = shape.vocab + 1, self.d_model
-        assert self.d_head is not None
-        shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (vocab, d), "pos_embed.W_pos": (shape.positions + 1, d)}
-        for layer in range(self.n_layers):
-            block = f"blocks.{layer}"
-            for name in ("W_Q", "W_K", "W_V"):
-                shapes[f"{block}.attn.{name}"] = (self.n_heads, d, self.d_head)
-            shapes[f"{block}.attn.W_O"] = (self.n_heads, self.d_head, d)
-            shapes |= {f"{block}.mlp.W_in": (d, self.d_mlp), f"{block}.mlp.b_in": (self.d_mlp,)}
-            shapes |= {f"{block}.mlp.W_out": (self.d_mlp, d), f"{block}.mlp.b_out": (d,)}
-        shapes["unembed.W_U"] = (d, vocab)
         params = {}
-        for name, size in shapes.items():
-            if name.rpartition(".")[2].startswith("b_"):
+        for name, size in self._shapes(shape).items():
+            leaf = name.rpartition(".")[2]
+            if leaf == "w":
+                params[name] = torch.ones(size, dtype=torch.float64)
+            elif leaf == "b" or leaf.startswith("b_") or name == ANSWERS:
                 params[name] = torch.zeros(size, dtype=torch.float64)
             else:
-                std = 1 / math.sqrt(vocab if name == "unembed.W_U" else d)
+                std = 1 / math.sqrt(self._tokens(shape) if name == "unembed.W_U" else self.d_model)
                 params[name] = torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size))
         return params
 
     def apply(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
-    ) -> Float[Tensor, "rows outputs"]:
-        return self.activations(params, inputs)["logits"] if self.n_layers > 1 else self._one_layer(params, inputs)
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "rows *answers outputs"]:
+        if self._is_plain_layer() and not keep and ANSWERS not in params:
+            return self._one_layer(params, inputs)
+        return self._logits(params, self._last_block(params, inputs, keep or {}).post)
 
     def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
-        sources = self._embedded(params, inputs)
-        for layer in range(self.n_layers - 1):
-            sources = self._block(params, layer, [source.rows() for source in sources])
-        block = f"blocks.{self.n_layers - 1}"
-        mixed, pattern = self._attend_from_last(params, self.n_layers - 1, sources)
-        resid = sources[-1].values + mixed @ params[f"{block}.attn.W_O"].flatten(0, 1)
-        neurons = (resid @ params[f"{block}.mlp.W_in"] + params[f"{block}.mlp.b_in"]).relu()
-        final = resid + neurons @ params[f"{block}.mlp.W_out"] + params[f"{block}.mlp.b_out"]
+        """Of the last block at the positions read.
+
+        The pattern is [rows, positions, heads] of the one position read, or [rows, heads, answers, positions]. Without
+        MLPs `neurons` are the mixed values, heads side by side.
+        """
+        seen, block = self._last_block(params, inputs, {}), f"blocks.{self.n_layers - 1}"
+        mlp = {} if self.attn_only else {f"{block}.mlp.hook_post": seen.neurons}
         return {
-            f"{block}.attn.hook_pattern": pattern,
-            f"{block}.hook_resid_mid": resid,
-            f"{block}.mlp.hook_post": neurons,
-            f"{block}.hook_resid_post": final,
-            "neurons": neurons,
-            "logits": final @ params["unembed.W_U"],
+            f"{block}.attn.hook_pattern": seen.pattern,
+            f"{block}.hook_resid_mid": seen.mid,
+            **mlp,
+            f"{block}.hook_resid_post": seen.post,
+            "neurons": seen.neurons,
+            "logits": self._logits(params, seen.post),
         }
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
-        W_out = params[f"blocks.{self.n_layers - 1}.mlp.W_out"]
+        """W_L leaves out the norms between the last neurons and the logits, which divide each row by a number."""
+        block = f"blocks.{self.n_layers - 1}"
+        out = params[f"{block}.attn.W_O"].flatten(0, 1) if self.attn_only else params[f"{block}.mlp.W_out"]
         return ReadMatrices(
-            W_E=params["embed.W_E"][: shape.vocab].T, W_L=(W_out @ params["unembed.W_U"][:, : shape.classes]).T
+            W_E=params["embed.W_E"][: shape.vocab].T, W_L=(out @ self._unembedding(params)[:, : shape.classes]).T
         )
 
     def last_layer(self) -> str:
-        return "unembed.W_U"
+        return "embed.W_E" if self.tied else "unembed.W_U"
+
+    def dropout_sites(self, shape: Shape) -> Mapping[str, tuple[int, ...]]:
+        """What attention returns and the neurons, at the positions that a layer computes."""
+        everywhere = (shape.positions + self._appends_equals(shape),)
+        read = (shape.answers,) if shape.answers else ()
+        sites: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.n_layers):
+            computed = everywhere if layer < self.n_layers - 1 else read
+            sites[f"attn.{layer}"] = (*computed, self.d_model)
+            if not self.attn_only:
+                sites[f"mlp.{layer}"] = (*computed, self.d_mlp)
+        return sites
+
+    def hidden_matrices(self) -> Sequence[str]:
+        """The matrices of attention and MLPs, embeddings and unembedding aside."""
+        return [
+            f"blocks.{layer}.{name}"
+            for layer in range(self.n_layers)
+            for name, size in self._block_shapes().items()
+            if len(size) > 1
+        ]
 
     def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
-        """Of one layer only: deeper, every position of every row is computed."""
-        return OneLayerGradient(vocab=shape.vocab) if self.n_layers == 1 else None
+        """Of one layer with every later axis at its default: the others are not composed of tables and products."""
+        return OneLayerGradient(vocab=shape.vocab) if self._is_plain_layer() and not shape.answers else None
+
+    def _appends_equals(self, shape: Shape) -> bool:
+        return self.read == "equals" and not shape.answers
+
+    def _tokens(self, shape: Shape) -> int:
+        """Tokens of the vocabulary, "=" included where it is appended."""
+        return shape.vocab + self._appends_equals(shape)
+
+    def _shapes(self, shape: Shape) -> dict[str, tuple[int, ...]]:
+        """Every tensor by name."""
+        d, tokens = self.d_model, self._tokens(shape)
+        shapes: dict[str, tuple[int, ...]] = {"embed.W_E": (tokens, d)}
+        if self.positions == "learned":
+            shapes["pos_embed.W_pos"] = (shape.positions + self._appends_equals(shape), d)
+        for layer in range(self.n_layers):
+            shapes |= {f"blocks.{layer}.{name}": size for name, size in self._block_shapes().items()}
+        if self.norm_site in BEFORE_UNEMBEDDING:
+            shapes |= self._norms().shapes(["ln_final"], d)
+        if not self.tied:
+            shapes["unembed.W_U"] = (d, tokens)
+        if shape.answers:
+            shapes[ANSWERS] = (shape.answers, 0)
+        return shapes
+
+    def _block_shapes(self) -> dict[str, tuple[int, ...]]:
+        assert self.d_head is not None
+        d, norms = self.d_model, self._norms()
+        projections = ("W_Q", "W_K", "W_V") if self.attn_rate > 0 else ("W_V",)
+        shapes: dict[str, tuple[int, ...]] = {f"attn.{name}": (self.n_heads, d, self.d_head) for name in projections}
+        shapes["attn.W_O"] = (self.n_heads, self.d_head, d)
+        if not self.attn_only:
+            shapes |= {"mlp.W_gate": (d, self.d_mlp)} if self.gated else {}
+            mlp = {
+                "mlp.W_in": (d, self.d_mlp),
+                "mlp.b_in": (self.d_mlp,),
+                "mlp.W_out": (self.d_mlp, d),
+                "mlp.b_out": (d,),
+            }
+            shapes |= {name: size for name, size in mlp.items() if self.mlp_bias or len(size) > 1}
+        return shapes | norms.shapes(norms.names_in_block(), d)
+
+    def _norms(self) -> Norms:
+        return Norms(site=self.norm_site, kind=self.norm_kind, affine=self.norm_affine, attn_only=self.attn_only)
+
+    def _attention(self) -> Attention:
+        assert self.d_head is not None
+        rotary = self.positions == "rotary"
+        return Attention(
+            d_head=self.d_head, rate=self.attn_rate, causal=self.causal, rotary=rotary, norms=self._norms()
+        )
+
+    def _is_plain_layer(self) -> bool:
+        """One layer that has none of the axes with a neutral value (those of every model act on its logits)."""
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        general = {field.name for field in dataclasses.fields(Model)} | set(checks.SIZES)
+        return self.n_layers == 1 and all(
+            getattr(self, name) == field.default for name, field in fields.items() if name not in general
+        )
+
+    def _last_block(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], keep: Mapping[str, Tensor]
+    ) -> Seen:
+        """All blocks; the last one at the positions read."""
+        block = Block(attention=self._attention(), norms=self._norms(), activation=self.activation)
+        sources, last = self._embedded(params, inputs), self.n_layers - 1
+        for layer in range(last):
+            seen = block.at_end(_of_block(params, layer), sources, len(sources), _of_layer(keep, layer))
+            sources = [Source(x, None) for x in seen.post.unbind(1)]
+        w, dropped = _of_block(params, last), _of_layer(keep, last)
+        if ANSWERS in params:
+            return block.at_end(w, sources, params[ANSWERS].shape[0], dropped)
+        return block.at_last(w, sources, dropped)
+
+    def _logits(
+        self, params: Mapping[str, Tensor], x: Float[Tensor, "rows *answers d_model"]
+    ) -> Float[Tensor, "rows *answers outputs"]:
+        return self._norms().at(BEFORE_UNEMBEDDING, "ln_final", params, x) @ self._unembedding(params)
+
+    def _unembedding(self, params: Mapping[str, Tensor]) -> Float[Tensor, "d_model outputs"]:
+        return params["embed.W_E"].T if self.tied else params["unembed.W_U"]
 
     def _one_layer(
         self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
@@ -125,74 +255,37 @@ class Transformer(Model):
         import torch
 
         sources = self._embedded(params, inputs)
-        mixed, _ = self._attend_from_last(params, 0, sources)
+        mixed, _ = self._attention().at_last(_of_block(params, 0), sources)
         last, W_O, W_U = sources[-1].values, params["blocks.0.attn.W_O"].flatten(0, 1), params["unembed.W_U"]
         W_in, b_in, W_out, b_out = (params[f"blocks.0.mlp.{name}"] for name in ("W_in", "b_in", "W_out", "b_out"))
         neurons = torch.addmm(last @ W_in + b_in, mixed, W_O @ W_in).relu_()
         direct = torch.addmm((last + b_out) @ W_U, mixed, W_O @ W_U)
         return torch.addmm(direct, neurons, W_out @ W_U)
 
-    def _embedded(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> list[_Source]:
-        """The residual stream at every position, as a table over tokens; the last position holds "=" in every row."""
-        W_E, W_pos = params["embed.W_E"], params["pos_embed.W_pos"]
-        tokens, last = inputs.shape[1], W_E.shape[0] - 1
-        embedded = [_Source(W_E[:last] + W_pos[i], inputs[:, i]) for i in range(tokens)]
-        return [*embedded, _Source((W_E[last] + W_pos[tokens])[None], None)]
+    def _embedded(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> list[Source]:
+        """The residual stream at every position, as a table over tokens; where "=" is appended, the last position
+        holds it in every row."""
+        W_E, tokens = params["embed.W_E"], inputs.shape[1]
+        if self.read == "last" or ANSWERS in params:
+            at = self._position_vectors(params, tokens)
+            return [Source(W_E if at is None else W_E + at[i], inputs[:, i]) for i in range(tokens)]
+        at, last = self._position_vectors(params, tokens + 1), W_E.shape[0] - 1
+        embedded = [Source(W_E[:last] if at is None else W_E[:last] + at[i], inputs[:, i]) for i in range(tokens)]
+        return [*embedded, Source((W_E[last] if at is None else W_E[last] + at[tokens])[None], None)]
 
-    def _attend_from_last(
-        self, params: Mapping[str, Tensor], layer: int, sources: list[_Source]
-    ) -> tuple[Float[Tensor, "rows width"], Float[Tensor, "rows positions heads"]]:
-        """Attention read at the last position: mixed values, heads side by side, and the pattern."""
-        import torch
-
-        x = sources[-1].values
-        W = {name: params[f"blocks.{layer}.attn.{name}"].transpose(0, 1).flatten(1) for name in ("W_Q", "W_K", "W_V")}
-        query = (x @ W["W_Q"]).unflatten(1, (self.n_heads, -1))
-        keys = [_Source((s.values @ W["W_K"]).unflatten(1, (self.n_heads, -1)), s.index) for s in sources]
-        if query.shape[0] == 1:  # one query for all rows: scores are tables too
-            scores = [_Source((query * k.values).sum(2), k.index).rows() for k in keys]
-        else:
-            scores = [(query * k.rows()).sum(2) for k in keys]
-        rows = max(s.shape[0] for s in scores)
-        stacked = torch.stack([s.expand(rows, -1) for s in scores], 1)
-        pattern = torch.softmax(stacked / math.sqrt(self.d_head or 1), 1)
-        values = [_Source(s.values @ W["W_V"], s.index).rows().unflatten(1, (self.n_heads, -1)) for s in sources]
-        mixed = sum(pattern[:, i, :, None] * value for i, value in enumerate(values))
-        assert not isinstance(mixed, int)
-        return mixed.flatten(1), pattern
-
-    def _block(self, params: Mapping[str, Tensor], layer: int, stream: list[Tensor]) -> list[_Source]:
-        """A whole block at every position, for layers below the last."""
-        import torch
-
-        rows = max(x.shape[0] for x in stream)
-        x = torch.stack([s.expand(rows, -1) for s in stream], 1)
-        q, k, v = (
-            torch.einsum("npd,hde->nphe", x, params[f"blocks.{layer}.attn.{name}"]) for name in ("W_Q", "W_K", "W_V")
-        )
-        scores = torch.einsum("nqhe,nkhe->nhqk", q, k) / math.sqrt(self.d_head or 1)
-        positions = x.shape[1]
-        future = torch.ones(positions, positions, dtype=torch.bool, device=x.device).triu(1)
-        pattern = torch.softmax(scores.masked_fill(future, -math.inf), -1)
-        mixed = torch.einsum("nhqk,nkhe->nqhe", pattern, v)
-        x = x + torch.einsum("nqhe,hed->nqd", mixed, params[f"blocks.{layer}.attn.W_O"])
-        hidden = (x @ params[f"blocks.{layer}.mlp.W_in"] + params[f"blocks.{layer}.mlp.b_in"]).relu()
-        x = x + hidden @ params[f"blocks.{layer}.mlp.W_out"] + params[f"blocks.{layer}.mlp.b_out"]
-        return [_Source(x[:, i], None) for i in range(positions)]
+    def _position_vectors(
+        self, params: Mapping[str, Tensor], positions: int
+    ) -> Float[Tensor, "positions d_model"] | None:
+        """What is added to the embeddings; None = nothing."""
+        if self.positions == "learned":
+            return params["pos_embed.W_pos"]
+        return sinusoids(positions, self.d_model, params["embed.W_E"]) if self.positions == "sinusoidal" else None
 
 
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class _Source:
-    """The residual stream at one position: a table over tokens with one index per row, or the rows themselves."""
+def _of_block(params: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    prefix = f"blocks.{layer}."
+    return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
 
-    values: Tensor
-    index: Tensor | None
 
-    def rows(self) -> Tensor:
-        import torch
-
-        if self.index is None:
-            return self.values
-        table = self.values.flatten(1)
-        rows: Tensor = torch.nn.functional.embedding(self.index, table).unflatten(1, self.values.shape[1:])
-        return rows
+def _of_layer(keep: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    return {name.partition(".")[0]: mask for name, mask in keep.items() if name.endswith(f".{layer}")}

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from jaxtyping import Float
-
-from grokstudy.spec.errors import BadInput
+from grokstudy.optimizers._adam import adam_update, check_moments
+from grokstudy.optimizers._warmup import check_rate, warmed_up
 from grokstudy.spec.fields import setting
-from grokstudy.spec.interfaces import Optimizer
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from grokstudy.spec.interfaces import Optimizer, Step
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,36 +26,16 @@ class AdamW(Optimizer):
     warmup: int = setting(10, help="updates until lr is reached; 0 = none")
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise BadInput(f"optimizer.lr: got {self.lr}, must be > 0.")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise BadInput(f"optimizer.betas: got {list(self.betas)}, both must be in [0, 1).")
-        if self.eps <= 0:
-            raise BadInput(f"optimizer.eps: got {self.eps}, must be > 0 (0 divides by zero on unused weights).")
-        if self.warmup < 0:
-            raise BadInput(f"optimizer.warmup: got {self.warmup}, must be >= 0.")
+        check_rate(self.lr, self.warmup)
+        check_moments(self.betas, self.eps)
 
     def lr_factor(self, step: int) -> float:
-        return min(step / self.warmup, 1.0) if self.warmup else 1.0
+        return warmed_up(step, self.warmup)
 
     def state_names(self) -> Sequence[str]:
         return ("exp_avg", "exp_avg_sq")
 
-    def update(
-        self,
-        params: Float[Tensor, "members size"],
-        grads: Float[Tensor, "members size"],
-        state: Mapping[str, Tensor],
-        step: int,
-        settings: Mapping[str, Tensor],
-    ) -> None:
-        # Scalars per member are computed in float64 and rounded once, as torch.optim.AdamW does with Python floats.
-        betas = settings["betas"]
-        beta1, beta2 = betas[..., 0], betas[..., 1]
-        step_size = (settings["lr_now"] / (1 - beta1 ** (step + 1))).to(params.dtype)
-        root = (1 - beta2 ** (step + 1)).sqrt().to(params.dtype)
-        m, v = state["exp_avg"], state["exp_avg_sq"]
-        m.lerp_(grads, (1 - beta1).to(params.dtype).expand_as(grads))
-        v.mul_(beta2.to(params.dtype)).add_(grads.square().mul_((1 - beta2).to(params.dtype)))
-        denominator = v.sqrt().div_(root).add_(settings["eps"].to(params.dtype))
-        params.sub_(m.mul(step_size).div_(denominator))
+    def update(self, step: Step) -> None:
+        settings, moments = step.settings, (step.state["exp_avg"], step.state["exp_avg_sq"])
+        lr, betas, eps = settings["lr_now"], settings["betas"], settings["eps"]
+        adam_update(step.params, step.grads, *moments, number=step.number, lr=lr, betas=betas, eps=eps)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import duckdb
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from grokstudy.phase.columns import columns_of, config_paths, label, quoted, shown
@@ -13,6 +14,7 @@ from grokstudy.phase.figure_data import note
 from grokstudy.spec.outcome import LABELS
 
 _MOST_ROWS = 200
+_MOST_PARENTS = 5
 
 
 def report_markdown(connection: duckdb.DuckDBPyConnection, diagram: xr.Dataset, study: str) -> str:
@@ -35,7 +37,8 @@ def report_markdown(connection: duckdb.DuckDBPyConnection, diagram: xr.Dataset, 
 
 def _settings(connection: duckdb.DuckDBPyConnection) -> str:
     paths = config_paths(columns_of(connection, "trials"))
-    chosen = ", ".join(map(quoted, (*paths, "seed", "steps_run", "status", "seconds")))
+    fixed_names = ("seed", "steps_run", "status", "seconds", "parent_trial", "parent_step")
+    chosen = ", ".join(map(quoted, (*paths, *fixed_names)))
     trials = connection.execute(f"SELECT {chosen} FROM trials ORDER BY trial_id").df()
     varied = [path for path in paths if trials[path].nunique(dropna=False) > 1]
     constant = [path for path in paths if path not in varied]
@@ -45,8 +48,20 @@ def _settings(connection: duckdb.DuckDBPyConnection) -> str:
     fixed = "  ".join(f"`{path}={label(trials[path].iloc[0])}`" for path in constant)
     return (
         f"{len(trials):,} trials ({statuses}), {trials['steps_run'].sum():,} steps, {hours:.2f} hours of stepping.\n\n"
-        f"{_table(('varied', 'values'), rows)}\n\nThe same in all trials: {fixed}"
+        f"{_lineage(trials)}{_table(('varied', 'values'), rows)}\n\nThe same in all trials: {fixed}"
     )
+
+
+def _lineage(trials: pd.DataFrame) -> str:
+    """A line about forks, where there are any."""
+    forks = trials.dropna(subset=["parent_trial"])
+    if forks.empty:
+        return ""
+    parents = forks["parent_trial"].unique().tolist()
+    named = ", ".join(f"`{parent}`" for parent in parents[:_MOST_PARENTS])
+    more = f" and {len(parents) - _MOST_PARENTS} more" if len(parents) > _MOST_PARENTS else ""
+    steps = shown(forks["parent_step"].astype(int))
+    return f"{len(forks):,} of them are forks of {named}{more}, from step {steps}.\n\n"
 
 
 def _outcomes(diagram: xr.Dataset) -> str:

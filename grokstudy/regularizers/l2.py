@@ -25,5 +25,7 @@ class L2(Regularizer):
     def gradient(self, params: Tensor, strength: Float[Tensor, "members 1"]) -> Tensor | None:
         return params * strength.to(params.dtype)
 
-    def decay(self, params: Tensor, lr: Float[Tensor, "members 1"], strength: Float[Tensor, "members 1"]) -> None:
-        return None
+    def energy(
+        self, params: Float[Tensor, "members size"], strength: Float[Tensor, "members 1"]
+    ) -> Float[Tensor, "members 1"]:
+        return params.double().square().sum(1, keepdim=True) * strength / 2

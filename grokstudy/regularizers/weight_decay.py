@@ -22,8 +22,17 @@ class WeightDecay(Regularizer):
 
     exact_at_zero: ClassVar[bool] = True  # multiplies by exactly 1
 
-    def gradient(self, params: Tensor, strength: Float[Tensor, "members 1"]) -> Tensor | None:
-        return None
+    def energy(
+        self, params: Float[Tensor, "members size"], strength: Float[Tensor, "members 1"]
+    ) -> Float[Tensor, "members 1"]:
+        """As a term of the energy it is what plain gradient descent makes of it: half the sum of squares."""
+        return params.double().square().sum(1, keepdim=True) * strength / 2
 
-    def decay(self, params: Tensor, lr: Float[Tensor, "members 1"], strength: Float[Tensor, "members 1"]) -> None:
+    def decay(
+        self,
+        params: Float[Tensor, "members size"],
+        start: Float[Tensor, "members size"] | None,
+        lr: Float[Tensor, "members 1"],
+        strength: Float[Tensor, "members 1"],
+    ) -> None:
         params.mul_((1 - lr * strength).to(params.dtype))

@@ -24,7 +24,8 @@ from grokstudy.spec import grammar, plugins
 from grokstudy.spec.axes import Axis
 from grokstudy.spec.decode import TRIAL_GROUPS, decode, decode_plugin
 from grokstudy.spec.errors import BadInput, nearest, unknown
-from grokstudy.spec.interfaces import GROUPS, Sampler
+from grokstudy.spec.interfaces import Sampler
+from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
@@ -211,7 +212,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _group_names() -> tuple[str, ...]:
-    return (*GROUPS, "regularization", "init", "engine", "cluster", "tracking", "storage", *CHOICES)
+    return (*GROUPS, "regularization", "init", "noise", "engine", "cluster", "tracking", "storage", *CHOICES)
 
 
 def _hydra_text(value: Any) -> str:

@@ -11,12 +11,26 @@ from typing import Any, TypeVar
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import rounded
 from grokstudy.spec.errors import BadInput, nearest, unknown
-from grokstudy.spec.interfaces import GROUPS, Plugin
+from grokstudy.spec.fields import path_name
+from grokstudy.spec.interfaces import Plugin
+from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.trial import Regularization, Seeds, TrialSpec
 
 T = TypeVar("T")
 
-TRIAL_GROUPS = ("task", "model", "optimizer", "regularization", "loss", "init", "seed", "seeds", "batch_size", "engine")
+TRIAL_GROUPS = (
+    "task",
+    "model",
+    "optimizer",
+    "regularization",
+    "loss",
+    "init",
+    "noise",
+    "seed",
+    "seeds",
+    "batch_size",
+    "engine",
+)
 """Top-level config keys that make a TrialSpec."""
 
 
@@ -46,18 +60,21 @@ def decode(cls: type[T], data: Any, path: str) -> T:
     """An instance of the dataclass `cls` from a mapping: no unknown keys, no silent conversions but int to float."""
     if not isinstance(data, Mapping):
         raise BadInput(f"{path or 'config'}: expected a group of settings, got {data!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {path_name(field.name): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     hints = typing.get_type_hints(cls, localns={"Mapping": Mapping})
     values: dict[str, Any] = {}
     for key, value in data.items():
         where = f"{path}.{key}" if path else str(key)
         if key not in fields:
             raise BadInput(f"{where}: unknown setting{nearest(str(key), fields)} Allowed here: {', '.join(fields)}.")
-        values[key] = decode_value(hints[key], value, where, fields[key].name)
+        name = fields[key].name
+        values[name] = decode_value(hints[name], value, where, name)
     missing = [
         name
         for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise BadInput(f"{path + '.' if path else ''}{missing[0]}: not given and has no default.")

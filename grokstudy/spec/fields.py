@@ -9,6 +9,11 @@ ALWAYS: Final = object()
 """Neutral of a field that existed from the first version: its value is always part of the trial's identity."""
 
 
+def path_name(field: str) -> str:
+    """The name of a field in configs: `from_` is `from`, which Python keeps for itself."""
+    return field.removesuffix("_")
+
+
 def setting(default: Any = dataclasses.MISSING, *, help: str, neutral: Any = ALWAYS, per_member: bool = False) -> Any:
     """A dataclass field of a plug-in or record.
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from grokstudy.spec.axes import Value, is_seed, rounded
-from grokstudy.spec.fields import ALWAYS
-from grokstudy.spec.interfaces import GROUPS
+from grokstudy.spec.fields import ALWAYS, path_name
+from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.trial import Regularization, TrialSpec, plugin_name
 
 ID_LENGTH = 16
@@ -58,7 +58,7 @@ def identity(spec: TrialSpec) -> Mapping[str, Value | tuple[Value, ...]]:
 
 def _leaves(record: Any, prefix: str) -> Iterator[tuple[str, Leaf]]:
     for field in dataclasses.fields(record):
-        value, path = getattr(record, field.name), prefix + field.name
+        value, path = getattr(record, field.name), prefix + path_name(field.name)
         if isinstance(value, Regularization):
             for name, strength in value.items():
                 yield f"{path}.{name}", Leaf(strength, 0.0, True)

@@ -1,6 +1,7 @@
 """What a plug-in of each kind must offer.
 
-Interfaces have no fields; concrete classes are frozen dataclasses and are never subclassed.
+Concrete classes are frozen dataclasses and are never subclassed. Interfaces have no fields, but for the few settings
+that every model or every optimizer has.
 
 Nothing here imports torch, so that reading and checking a config is quick.
 """
@@ -9,18 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
+
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.fields import setting
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from grokstudy.spec.axes import Axis, Point
-    from grokstudy.spec.rows import MeasureValue, Outcome
+    from grokstudy.spec.rows import Outcome
     from grokstudy.spec.trial import Seeds, TrialSpec
 
 
@@ -34,27 +38,44 @@ class Shape:
     """Shapes of a task that a model must fit."""
 
     positions: int
-    """Inputs per row (2 for `a b`)."""
+    """Inputs per row: tokens (2 for `a b`), or features when the inputs are real numbers."""
     vocab: int
     """Distinct input tokens; 0 when the inputs are real numbers."""
     classes: int
-    """Answers."""
+    """Possible values of an answer; numbers per answer when the targets are real."""
+    answers: int = 0
+    """0: one answer per row. n > 0: the row is a sequence with its own separators and has n answers, read at its last n
+    positions; then labels, weights and logits have one more axis, `answers`, after `rows`."""
+    real_targets: bool = False
+    """Labels are real vectors of length `classes` (regression)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class TaskData:
-    """All inputs of a task with their labels, and one split. Row r of a modular task is the pair (r // p, r % p)."""
+    """All inputs of a task with their labels, and one split. Row r of a modular task is the pair (r // p, r % p).
+
+    Labels are int64 [rows, *answers], or float64 [rows, *answers, classes] with real targets.
+    """
 
     shape: Shape
-    inputs: Int[np.ndarray, "rows positions"]
-    labels: Int[np.ndarray, " rows"]
+    inputs: Num[np.ndarray, "rows positions"]
+    """int64 tokens, or float64 features."""
+    labels: Num[np.ndarray, "rows *answers"]
     """Clean labels of every row."""
     train: Int[np.ndarray, " train"]
     """Rows trained on, in the order of the seed's permutation (so that smaller train sets are prefixes of larger)."""
     test: Int[np.ndarray, " test"]
     """Rows tested on (clean labels). Empty when everything is trained on and nothing held out."""
-    train_labels: Int[np.ndarray, " train"]
+    train_labels: Num[np.ndarray, "train *answers"]
     """Labels trained on: `labels[train]`, or corrupted."""
+    weights: Float[np.ndarray, "rows *answers"] | None = None
+    """Relative weight of every answer in the loss; None = equal. The engine makes those of a batch sum to 1."""
+    slices: tuple[str, ...] = ()
+    """Names of the parts that are evaluated apart (operations, digits ...)."""
+    slice_of: Int[np.ndarray, "rows *answers"] | None = None
+    """Index into `slices` of every answer."""
+    tolerance: float = 0.0
+    """With real targets: an answer is right if no number is off by this or more."""
 
     def train_mask(self) -> Bool[np.ndarray, " rows"]:
         mask = np.zeros(len(self.labels), dtype=bool)
@@ -81,9 +102,24 @@ class Task(Plugin):
     def train_rows(self) -> int:
         """Number of train rows, without drawing anything."""
 
+    def slices(self) -> tuple[str, ...]:
+        """Names of the parts that are evaluated apart (operations, digits ...), as in its `TaskData`."""
+        return ()
 
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Model(Plugin):
-    """A network, written as if it were alone: pure functions of a dict of tensors. The engine maps it over a pack."""
+    """A network, written as if it were alone: pure functions of a dict of tensors. The engine maps it over a pack.
+
+    Logits are [rows, outputs], or [rows, answers, outputs] for a task whose rows have several answers.
+    """
+
+    output_scale: float = setting(
+        1.0, neutral=1.0, per_member=True, help="alpha: the loss reads alpha * logits (Kumar et al. 2024)"
+    )
+    subtract_start: bool = setting(
+        False, neutral=False, help="the loss reads alpha * (logits - logits at the start) (Chizat et al. 2019)"
+    )
 
     @abstractmethod
     def check(self, shape: Shape) -> None:
@@ -95,15 +131,23 @@ class Model(Plugin):
 
     @abstractmethod
     def apply(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]
-    ) -> Float[Tensor, "rows outputs"]:
-        """Logits. `outputs` may exceed the task's classes (a transformer also scores its "=" token)."""
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Num[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "rows *answers outputs"]:
+        """Logits. `outputs` may exceed the task's classes (a transformer also scores its "=" token).
+
+        `keep` holds one mask [rows, ...] for every site of `dropout_sites`, to be multiplied into that activation; its
+        entries are 0 or 1 / (1 - dropout). None = nothing is dropped.
+        """
 
     @abstractmethod
-    def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"]) -> dict[str, Tensor]:
         """Named activations of one forward pass, TransformerLens names where the field has them.
 
-        Always holds `neurons` [rows, width]: the last hidden layer after its non-linearity, which `W_L` maps to logits.
+        Always holds `logits`, and `neurons` [rows, *answers, width]: the last hidden layer after its non-linearity,
+        which `W_L` maps to logits.
         """
 
     @abstractmethod
@@ -114,6 +158,17 @@ class Model(Plugin):
     def last_layer(self) -> str:
         """Name of the parameter that produces the logits."""
 
+    def dropout_sites(self, shape: Shape) -> Mapping[str, tuple[int, ...]]:
+        """Activations that `regularization.dropout` drops, by name, with their shape per row; empty = it has none."""
+        return {}
+
+    def hidden_matrices(self) -> Sequence[str]:
+        """Parameters that are matrices between hidden layers, in the order of `init`: what Muon orthogonalises.
+
+        Each has two axes, or three with heads first ([heads, d_model, d_head]: one matrix per head).
+        """
+        return ()
+
     def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
         """The gradient written out, where that beats automatic differentiation; None = it is derived from `apply`."""
         return None
@@ -122,15 +177,20 @@ class Model(Plugin):
 class HandWritten(Protocol):
     """The gradient of a model, written out for one member: its packmates cannot change it."""
 
-    def prepare(self, inputs: Int[Tensor, "members rows positions"], dtype: torch.dtype) -> tuple[Tensor, ...]:
+    def prepare(self, inputs: Num[Tensor, "members rows positions"], dtype: torch.dtype) -> tuple[Tensor, ...]:
         """What can be computed from the inputs once, e.g. their one-hot form; first axis members everywhere."""
+
+    def logits(
+        self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]
+    ) -> Float[Tensor, "rows *answers outputs"]:
+        """Those of `apply`, up to rounding; evaluations read these."""
 
     def write_gradient(
         self,
         params: Mapping[str, Tensor],
         prepared: Sequence[Tensor],
-        labels: Int[Tensor, " rows"],
-        weights: Float[Tensor, " rows"],
+        labels: Num[Tensor, "rows *answers"],
+        weights: Float[Tensor, "rows *answers"],
         loss: Loss,
         out: Mapping[str, Tensor],
     ) -> None:
@@ -151,58 +211,140 @@ class ReadMatrices:
 
 
 class Loss(Plugin):
-    """A loss per row and its gradient with respect to the logits, in closed form."""
+    """A loss per answer and its gradient with respect to the logits, in closed form.
+
+    Labels are class indices [*batch], or real vectors [*batch, outputs] where the loss takes them (`check`).
+    """
+
+    def check(self, shape: Shape) -> None:
+        """Raises BadInput if this loss cannot compare with the labels of such a task. Here: it wants classes."""
+        if shape.real_targets:
+            raise BadInput("loss: this task has real targets, so there are no classes to score. Use loss=mse.")
 
     @abstractmethod
     def per_row(
-        self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
+        self, logits: Float[Tensor, "*batch outputs"], labels: Num[Tensor, "*batch"]
     ) -> Float[Tensor, " *batch"]:
-        """Loss of each row in the loss's own precision (nats for cross entropies)."""
+        """Loss of each answer in the loss's own precision (nats for cross entropies)."""
 
     @abstractmethod
     def logit_gradient(
-        self, logits: Float[Tensor, "*batch outputs"], labels: Int[Tensor, " *batch"]
+        self, logits: Float[Tensor, "*batch outputs"], labels: Num[Tensor, "*batch"]
     ) -> Float[Tensor, "*batch outputs"]:
         """d per_row / d logits in the dtype of the logits."""
 
+    def collapsed(self, logits: Float[Tensor, "*batch outputs"]) -> Bool[Tensor, " *batch"] | None:
+        """Where softmax has collapsed: one output absorbs all others in the loss's precision, so that their gradient is
+        exactly zero (Prieto et al. 2025, section 3). None if the loss has no softmax."""
+        return None
 
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Step:
+    """What one update reads and writes. Lane i of every tensor belongs to member i."""
+
+    params: Float[Tensor, "members size"]
+    """Updated in place."""
+    grads: Float[Tensor, "members size"]
+    """Gradient of the loss and all coupled terms, filtered. Not to be changed."""
+    state: Mapping[str, Tensor]
+    """The tensors of `state_names`, updated in place."""
+    number: int
+    """Updates made before this one."""
+    settings: Mapping[str, Float[Tensor, "members 1 *more"]]
+    """A float64 column for every per-member field of the optimizer (tuples: [members, 1, n]); `lr_now`, the lr after
+    warm-up; `weight_decay`."""
+    shapes: Sequence[tuple[str, tuple[int, ...]]]
+    """Names and shapes of the model's tensors in the order in which they lie in a row of `params`."""
+    hidden: Sequence[str]
+    """`Model.hidden_matrices()`."""
+    normal: Callable[[str], Float[Tensor, "members size"]]
+    """Standard normal numbers, a function of (seeds.noise, the name given, step): one row per member."""
+    uniform: Callable[[str], Float[Tensor, "members 1"]]
+    """One uniform number per member, likewise."""
+    energy: Callable[[Float[Tensor, "members size"]], Float[Tensor, "members 1"]]
+    """Loss on this update's rows plus the energies of all terms, float64, at any parameters."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer(Plugin):
     """An update rule over flat parameters of a pack; settings may differ between members."""
+
+    fix_lr_wd: float | None = setting(
+        None, neutral=None, per_member=False, help="lr times weight decay: sets weight_decay to fix_lr_wd / lr"
+    )
+    filter: Literal["none", "orthograd", "grokfast_ema", "grokfast_ma"] = setting(
+        "none", neutral="none", help="what is done to the loss's gradient before the optimizer sees it"
+    )
+    filter_alpha: float = setting(0.98, neutral=0.98, help="grokfast_ema: decay of the average")
+    filter_lamb: float = setting(2.0, neutral=2.0, help="grokfast: weight of the slow part (MA in the paper: 5)")
+    filter_window: int = setting(100, neutral=100, help="grokfast_ma: updates averaged over")
+
+    uses_gradient: ClassVar[bool] = True
+    """False if the update reads `Step.energy` alone; the gradient is then not computed."""
 
     @abstractmethod
     def state_names(self) -> Sequence[str]:
         """Names of the state tensors, each of the shape of the parameters and zero at the start."""
 
     @abstractmethod
-    def update(
-        self,
-        params: Float[Tensor, "members size"],
-        grads: Float[Tensor, "members size"],
-        state: Mapping[str, Tensor],
-        step: int,
-        settings: Mapping[str, Tensor],
-    ) -> None:
-        """One step in place. `step` counts the updates done before; `settings` has a column [members, 1] (tuples:
-        [members, 1, n]) in the parameters' dtype for every per-member field, and `lr_now`, the lr after warm-up."""
+    def update(self, step: Step) -> None:
+        """One step in place. Members are independent rows: no arithmetic crosses them."""
 
     @abstractmethod
     def lr_factor(self, step: int) -> float:
         """Factor on lr for the update that turns step into step + 1 (warm-up)."""
 
+    def check(self, spec: TrialSpec) -> None:
+        """Raises BadInput if this optimizer cannot train such a trial (no hidden matrix, no energy ...)."""
+
 
 class Regularizer(Plugin):
-    """One term of the `regularization` record; the file name is the field, its strength a number per member."""
+    """One term of the `regularization` record; the file name is the field, its strength a number per member.
+
+    A term acts at any of the places below; those it does not define do nothing.
+    """
 
     exact_at_zero: ClassVar[bool]
     """True if strength 0 leaves every bit as it is, so that members with and without it may share a pack."""
+    needs_start: ClassVar[bool] = False
+    """True if it reads the weights that training started from."""
 
-    @abstractmethod
+    def check(self, spec: TrialSpec, strength: float) -> None:
+        """Raises BadInput if the term cannot act in such a trial at this strength (which is > 0)."""
+
     def gradient(self, params: Tensor, strength: Float[Tensor, "members 1"]) -> Tensor | None:
         """What it adds to the gradient, or None."""
+        return None
 
-    @abstractmethod
-    def decay(self, params: Tensor, lr: Float[Tensor, "members 1"], strength: Float[Tensor, "members 1"]) -> None:
+    def energy(
+        self, params: Float[Tensor, "members size"], strength: Float[Tensor, "members 1"]
+    ) -> Float[Tensor, "members 1"] | None:
+        """What it adds to the energy that Metropolis samples, float64; None if it has none."""
+        return None
+
+    def decay(
+        self,
+        params: Float[Tensor, "members size"],
+        start: Float[Tensor, "members size"] | None,
+        lr: Float[Tensor, "members 1"],
+        strength: Float[Tensor, "members 1"],
+    ) -> None:
         """What it does to the parameters, in place, before the optimizer's update."""
+        return None
+
+    def project(
+        self,
+        params: Float[Tensor, "members size"],
+        start: Float[Tensor, "members size"] | None,
+        strength: Float[Tensor, "members 1"],
+    ) -> None:
+        """What it does to the parameters, in place, after the optimizer's update."""
+        return None
+
+    def drop_rate(self, strength: Float[Tensor, "members 1"]) -> Float[Tensor, "members 1"] | None:
+        """Share of activations dropped at the model's `dropout_sites`; None = drops nothing."""
+        return None
 
 
 class Sampler(Plugin):
@@ -219,55 +361,3 @@ class Sampler(Plugin):
     @abstractmethod
     def check(self, axes: Sequence[Axis]) -> None:
         """Raises BadInput if an axis does not fit this sampler (an interval on a grid)."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class Subject:
-    """What a measure looks at: one network at one step, on its own task and split."""
-
-    spec: TrialSpec
-    data: TaskData
-    params: Mapping[str, Tensor]
-    """Float64, on the CPU."""
-    key_freqs: tuple[int, ...] | None
-    """Key frequencies of the trial's last generalised checkpoint; None if there are none (then `keys_reason` says
-    why)."""
-    keys_reason: str | None = None
-
-
-class Measure(Plugin):
-    """One family of post-hoc numbers: a pure function of a network."""
-
-    version: ClassVar[int]
-    """Raised when the numbers change; stored with every value."""
-    names: ClassVar[tuple[str, ...]]
-    """Names of the values that `measure` returns."""
-
-    @abstractmethod
-    def applies(self, spec: TrialSpec) -> str | None:
-        """None if the measure is defined for such trials, else the reason why not."""
-
-    @abstractmethod
-    def measure(self, subject: Subject) -> list[MeasureValue]:
-        """The values. A value that is undefined here has `value=None` and a reason."""
-
-
-ROOMS: Mapping[str, type[Plugin]] = {
-    "tasks": Task,
-    "models": Model,
-    "losses": Loss,
-    "optimizers": Optimizer,
-    "regularizers": Regularizer,
-    "samplers": Sampler,
-    "circuits": Measure,
-}
-"""The plug-in rooms and the interface of each."""
-
-GROUPS: Mapping[str, Literal["tasks", "models", "losses", "optimizers", "samplers"]] = {
-    "task": "tasks",
-    "model": "models",
-    "loss": "losses",
-    "optimizer": "optimizers",
-    "sampler": "samplers",
-}
-"""Config groups whose options are plug-ins, with their rooms."""

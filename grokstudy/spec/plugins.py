@@ -18,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 
 from grokstudy.spec.errors import BadInput, unknown
-from grokstudy.spec.interfaces import ROOMS, Plugin
+from grokstudy.spec.interfaces import Plugin
+from grokstudy.spec.rooms import ROOMS
 
 _files: dict[tuple[str, str], Path] = {}
 

@@ -16,9 +16,9 @@ FINAL: tuple[Status, ...] = ("done", "ended_early", "diverged")
 """Statuses that are not run again at the same budget."""
 
 
-def column(help: str) -> Any:
-    """A column without a default, with the line that `query --tables` prints."""
-    return dataclasses.field(metadata={"help": help})
+def column(help: str, **default: Any) -> Any:
+    """A column, with the line that `query --tables` prints."""
+    return dataclasses.field(metadata={"help": help}, **default)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,7 @@ class TrialRow:
     error: str | None = column("message of a failed trial")
     seconds: float = column("its share of the packs' stepping time")
     written_at: str = column("UTC, ISO 8601")
+    slices: str | None = column("names of the task's slices as JSON text; NULL if it has none", default=None)
     config: Mapping[str, Value] = column(
         "one column per config path, e.g. optimizer.lr; the leaf is an alias where unique"
     )
@@ -77,9 +78,15 @@ class CurveRows:
     sum_sq_weights: Float[np.ndarray, " evaluations"]
     last_layer_norm: Float[np.ndarray, " evaluations"]
     logit_scale: Float[np.ndarray, " evaluations"]
+    train_acc_clean: Float[np.ndarray, " evaluations"]
+    train_acc_corrupted: Float[np.ndarray, " evaluations"]
+    softmax_collapse: Float[np.ndarray, " evaluations"]
+    zero_loss: Float[np.ndarray, " evaluations"]
+    slices: Float[np.ndarray, "evaluations slices 4"] | None = None
+    """`SLICE_COLUMNS` of every slice of a task that has them."""
 
 
-CURVE_COLUMNS: Mapping[str, str] = {
+CURVE_COLUMNS: dict[str, str] = {
     "trial_id": "trial",
     "step": "updates made when the weights were evaluated",
     "train_loss": "mean loss on the train rows and the labels trained on, all output classes",
@@ -89,7 +96,19 @@ CURVE_COLUMNS: Mapping[str, str] = {
     "sum_sq_weights": "sum of squares of all parameters",
     "last_layer_norm": "Euclidean norm of the parameter that produces the logits",
     "logit_scale": "root mean square of all logits",
+    "train_acc_clean": "accuracy on the train rows whose label is right; NULL without label noise",
+    "train_acc_corrupted": "accuracy on the train rows whose label is wrong, on that label; NULL without label noise",
+    "softmax_collapse": "share of train answers whose softmax has one output that absorbs all others",
+    "zero_loss": "share of train rows whose loss is exactly zero in the loss's precision",
 }
+
+SLICE_COLUMNS: dict[str, str] = {
+    "slice_train_loss": "list: mean loss on the train rows of every slice of the task (operations, digits ...)",
+    "slice_test_loss": "list: mean loss on the test rows of every slice",
+    "slice_train_acc": "list: accuracy on the train rows of every slice",
+    "slice_test_acc": "list: accuracy on the test rows of every slice",
+}
+"""Lists in the order of the column `slices` of trials; NULL for a task without slices."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

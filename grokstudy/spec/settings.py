@@ -45,12 +45,35 @@ class EngineSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyEndSettings:
+    """Whether trials end before the budget once they have generalised. Off by default: a trial that ended cannot show
+    that it forgets. It changes no number of the steps that are made."""
+
+    after: float | None = setting(None, help="end a trial at this many t_gen (>= 5); null = at its budget")
+
+    def __post_init__(self) -> None:
+        if self.after is not None and not 5 <= self.after < float("inf"):
+            raise BadInput(f"early_end.after: got {self.after}, must be >= 5 (times t_gen), or null for never.")
+
+    def is_due(self, step: int, t_gen: int | None) -> bool:
+        """Whether a trial with this t_gen ends at an evaluation at `step`."""
+        return self.after is not None and t_gen is not None and step >= self.after * max(t_gen, 1)
+
+    def reason(self) -> str:
+        """For the column `stop_reason`."""
+        return f"early_end.after={self.after:g}: it reached {self.after:g} t_gen"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSettings:
     """Which weights are kept besides the schedule of design (step 0, m * 10^k, the end)."""
 
     steps: tuple[int, ...] = setting((), help="further steps to checkpoint")
     ring: bool = setting(True, help="keep a dense window of checkpoints between t_mem and t_gen")
     schedule: bool = setting(True, help="keep the scheduled checkpoints; false = only the end")
+    state: bool = setting(
+        False, help="also keep the optimizer's state in scheduled checkpoints and the end, for forks that go on with it"
+    )
 
     def __post_init__(self) -> None:
         if any(step < 0 for step in self.steps):

@@ -98,7 +98,8 @@ class StudySpec:
         fixed = {f"seeds.{name}" for name, seed in dict(self.base.get("seeds") or {}).items() if seed is not None}
         if "seeds.batch" in varied | fixed and self.base.get("batch_size") is None and "batch_size" not in varied:
             raise BadInput("seeds.batch: nothing reads it at full batch; set batch_size or leave it out.")
-        if "seeds.noise" in varied | fixed:
+        acting = ("noise.temperature", "noise.end", "regularization.dropout")
+        if "seeds.noise" in varied | fixed and not (varied & set(acting) or self.trial({}).is_random):
             raise BadInput("seeds.noise: nothing reads it without noise; leave it out.")
 
 

@@ -1,4 +1,8 @@
-"""Checkpoints: weights for measuring, one safetensors file per pack and step with the pack's trials as lanes."""
+"""Checkpoints: weights for measuring, one safetensors file per pack and step with the pack's trials as lanes.
+
+With `checkpoint.state` the optimizer's state lies beside the weights, under names that start with `optimizer.`: whoever
+reads weights does not see it.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
+from jaxtyping import Float
 from torch import Tensor
 
 from grokstudy.spec.errors import DamagedFile
@@ -19,6 +24,8 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
 
 Kind = Literal["scheduled", "ring", "end"]
+STATE = "optimizer."
+"""Start of the names of optimizer state: flat tensors [lanes, size] beside the weights."""
 
 
 def put_checkpoint(
@@ -62,14 +69,12 @@ def put_ring(
 
 def checkpoints(folder: StudyFolder) -> list[CheckpointRow]:
     """One row per trial and step, ordered so; of several kinds the first of scheduled, end, ring."""
-    with connect([folder]) as connection:
-        rows = connection.execute(
-            "SELECT trial_id, step, file, lane, sha256, kind FROM checkpoints ORDER BY trial_id, step"
-        ).fetchall()
-    return [
-        CheckpointRow(trial_id=trial_id, step=step, file=file, lane=lane, sha256=sha256, kind=kind)
-        for trial_id, step, file, lane, sha256, kind in rows
-    ]
+    return _rows(folder, "ORDER BY trial_id, step", [])
+
+
+def checkpoints_of(folder: StudyFolder, trial_id: str) -> dict[int, CheckpointRow]:
+    """The checkpoints of one trial by rising step."""
+    return {row.step: row for row in _rows(folder, "WHERE trial_id = ? ORDER BY step", [trial_id])}
 
 
 def load_lane(folder: StudyFolder, row: CheckpointRow) -> dict[str, Tensor]:
@@ -78,6 +83,44 @@ def load_lane(folder: StudyFolder, row: CheckpointRow) -> dict[str, Tensor]:
     Raises:
         DamagedFile: the file is missing or is not the one that was written.
     """
+    with _opened(folder, row) as file:
+        return {name: file.get_slice(name)[row.lane].clone() for name in _names(file) if not name.startswith(STATE)}
+
+
+def load_state(folder: StudyFolder, row: CheckpointRow) -> dict[str, Float[Tensor, " size"]]:
+    """The optimizer state beside one trial's weights, by the optimizer's own names; empty if it was not kept.
+
+    Raises:
+        DamagedFile: as `load_lane`.
+    """
+    with _opened(folder, row) as file:
+        kept = [name for name in _names(file) if name.startswith(STATE)]
+        return {name.removeprefix(STATE): file.get_slice(name)[row.lane].clone() for name in kept}
+
+
+def lane_shapes(folder: StudyFolder, row: CheckpointRow) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of one lane, optimizer state included; no tensor is read.
+
+    Raises:
+        DamagedFile: as `load_lane`.
+    """
+    with _opened(folder, row) as file:
+        return {name: tuple(file.get_slice(name).get_shape()[1:]) for name in _names(file)}
+
+
+def _rows(folder: StudyFolder, clause: str, values: Sequence[str]) -> list[CheckpointRow]:
+    with connect([folder]) as connection:
+        rows = connection.execute(
+            f"SELECT trial_id, step, file, lane, sha256, kind FROM checkpoints {clause}", list(values)
+        ).fetchall()
+    return [
+        CheckpointRow(trial_id=trial_id, step=step, file=file, lane=lane, sha256=sha256, kind=kind)
+        for trial_id, step, file, lane, sha256, kind in rows
+    ]
+
+
+def _opened(folder: StudyFolder, row: CheckpointRow) -> Any:
+    """The file as a context manager, its digest verified once per process."""
     try:
         path = local_files(folder, [row.file], version=f"@{row.sha256}")[0]
         state = path.stat()
@@ -86,8 +129,11 @@ def load_lane(folder: StudyFolder, row: CheckpointRow) -> dict[str, Tensor]:
     if _sha256(path, state.st_mtime_ns, state.st_size) != row.sha256:
         forget(folder, row.file, path)
         raise _damaged(folder, row, "is not what was written (its sha256 differs)")
-    with safetensors.safe_open(path, framework="pt") as file:
-        return {name: file.get_slice(name)[row.lane].clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    return safetensors.safe_open(path, framework="pt")
+
+
+def _names(file: Any) -> list[str]:
+    return list(file.keys())
 
 
 def _put_once(folder: StudyFolder, stem: str, tensors: Mapping[str, Tensor]) -> tuple[str, str]:

@@ -21,7 +21,15 @@ import pyarrow.parquet as pq
 
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.rows import CURVE_COLUMNS, CheckpointRow, CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import (
+    CURVE_COLUMNS,
+    SLICE_COLUMNS,
+    CheckpointRow,
+    CurveRows,
+    MeasureRow,
+    MeasureValue,
+    TrialRow,
+)
 
 ROW_GROUP = 200_000
 """Rows per group: one trial's curve is found by reading one group of a compacted part."""
@@ -55,7 +63,10 @@ def _arrow_types(record: type) -> dict[str, pa.DataType]:
 
 
 TRIAL_TYPES = _arrow_types(TrialRow)
-CURVE_TYPES = {name: {"trial_id": pa.string(), "step": pa.int64()}.get(name, pa.float64()) for name in CURVE_COLUMNS}
+CURVE_TYPES: dict[str, pa.DataType] = {
+    **{name: {"trial_id": pa.string(), "step": pa.int64()}.get(name, pa.float64()) for name in CURVE_COLUMNS},
+    **dict.fromkeys(SLICE_COLUMNS, pa.list_(pa.float64())),
+}
 MEASURE_TYPES: dict[str, pa.DataType] = {
     "trial_id": pa.string(),
     "step": pa.int64(),
@@ -99,11 +110,23 @@ def curve_table(curves: Sequence[CurveRows]) -> pa.Table:
         "trial_id": pa.array(np.repeat([curve.trial_id for curve in curves], lengths), pa.string()),
         "step": pa.array(np.concatenate([curve.step for curve in curves]), pa.int64()),
     }
-    for name in CURVE_TYPES:
+    for name in CURVE_COLUMNS:
         if name not in columns:
             values = np.concatenate([getattr(curve, name) for curve in curves]).astype(np.float64)
             columns[name] = pa.array(values, pa.float64(), mask=~np.isfinite(values))
+    for i, name in enumerate(SLICE_COLUMNS):
+        columns[name] = pa.concat_arrays([_slice_lists(curve, i) for curve in curves])
     return pa.table(columns)
+
+
+def _slice_lists(curve: CurveRows, column: int) -> pa.Array:
+    """One list per evaluation; NULL for a trial whose task has no slices."""
+    if curve.slices is None:
+        return pa.nulls(len(curve.step), pa.list_(pa.float64()))
+    lists = curve.slices[:, :, column]
+    values = lists.ravel().astype(np.float64)
+    offsets = np.arange(len(lists) + 1, dtype=np.int32) * lists.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, mask=~np.isfinite(values)))
 
 
 def measure_table(rows: Sequence[MeasureRow]) -> pa.Table:

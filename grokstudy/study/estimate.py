@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from grokstudy.engine.batch import PackData
-from grokstudy.engine.gradients import Gradient
+from grokstudy.engine.filters import filter_state
 from grokstudy.engine.loop import DTYPES
 from grokstudy.engine.ring import CAPACITY
 from grokstudy.engine.signature import signature
@@ -65,9 +65,8 @@ def _timed(specs: Sequence[TrialSpec], plan: StudyPlan) -> tuple[float, int]:
     torch.set_num_threads(plan.spec.engine.threads)
     try:
         state = PackState.start([Member(trial_id=str(i), spec=spec) for i, spec in enumerate(specs)], dtype, device)
-        data = PackData.build(specs, dtype, device)
-        gradient = Gradient(specs[0].model, specs[0].loss, state.layout, data.shape, compiled=False)
-        update = Update(specs, gradient, state.params)
+        data = PackData.build(specs, dtype, device, state.layout, state.params)
+        update = Update(specs, state.layout, data.shape, state.params, state.params, compiled=False)
         update(state.params, state.optimizer, 0, data.batch(0))  # the first one allocates
         start, count = time.monotonic(), 0
         while count < 1 or (time.monotonic() - start < TIMED_SECONDS and count < 50):
@@ -80,6 +79,7 @@ def _timed(specs: Sequence[TrialSpec], plan: StudyPlan) -> tuple[float, int]:
 
 def _bytes(job: PackJob, checkpoint: CheckpointSettings, parameters: int, spec: TrialSpec) -> int:
     scheduled = sum(is_checkpoint(step, checkpoint.steps) for step in range(job.start_step, job.budget + 1))
-    kept = 1 + (scheduled if checkpoint.schedule else 0) + (CAPACITY if checkpoint.ring else 0)
-    stored_state = 1 + len(spec.optimizer.state_names())
+    whole = 1 + scheduled if checkpoint.schedule else 1
+    stored_state = 1 + len(spec.optimizer.state_names()) + len(filter_state(spec.optimizer))
+    kept = whole * (stored_state if checkpoint.state else 1) + (CAPACITY if checkpoint.ring else 0)
     return parameters * DTYPES[spec.engine.dtype].itemsize * (kept + stored_state)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from grokstudy.engine.signature import signature
-from grokstudy.execution.job import LaneRef, PackJob
+from grokstudy.execution.job import LaneRef, PackJob, StartRef
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import Point
 from grokstudy.spec.identity import trial_id
@@ -16,6 +16,7 @@ from grokstudy.spec.study import StudySpec, with_values
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.snapshots import SnapshotMeta
 from grokstudy.store.views import TrialState
+from grokstudy.study.forks import Parents
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -28,14 +29,21 @@ class PlannedTrial:
     spec: TrialSpec
 
 
-def planned_trials(spec: StudySpec, points: Iterable[Point]) -> list[PlannedTrial]:
-    """The trials at these points in their order, each trial once however many points lead to it."""
+def planned_trials(spec: StudySpec, points: Iterable[Point], parents: Parents) -> list[PlannedTrial]:
+    """The trials at these points in their order, each trial once however many points lead to it.
+
+    Raises:
+        BadInput: a value cannot be used, or a fork's parent is not found.
+    """
     trials: dict[str, PlannedTrial] = {}
     for point in points:
-        trial = spec.trial(point)
+        trial, config = spec.trial(point), with_values(spec.base, point)
+        start = parents.resolved(trial)
+        if start != trial.init.from_:
+            config["init"]["from"] = start
+            trial = dataclasses.replace(trial, init=dataclasses.replace(trial.init, from_=start))
         identity = trial_id(trial)
         if identity not in trials:
-            config = with_values(spec.base, point)
             trials[identity] = PlannedTrial(trial_id=identity, point=point, config=config, spec=trial)
     return list(trials.values())
 
@@ -70,8 +78,28 @@ def stored_states(metas: Sequence[SnapshotMeta], budget: int) -> dict[str, Store
     return best
 
 
+def start_refs(
+    trials: Sequence[PlannedTrial], stored: Mapping[str, StoredState], parents: Parents
+) -> dict[str, StartRef]:
+    """Where every fork among the trials starts from.
+
+    Raises:
+        BadInput: one of them cannot start from its parent.
+    """
+    return {
+        trial.trial_id: parents.start(trial.spec, resumed=trial.trial_id in stored)
+        for trial in trials
+        if trial.spec.init.parent is not None
+    }
+
+
 def pack_jobs(
-    spec: StudySpec, storage: str, trials: Sequence[PlannedTrial], stored: Mapping[str, StoredState], slots: int
+    spec: StudySpec,
+    storage: str,
+    trials: Sequence[PlannedTrial],
+    stored: Mapping[str, StoredState],
+    starts: Mapping[str, StartRef],
+    slots: int,
 ) -> list[PackJob]:
     """Packs of trials with equal signature and equal step, in the order of their first trial.
 
@@ -86,6 +114,7 @@ def pack_jobs(
         size = min(spec.cluster.pack_size, math.ceil(len(members) / slots))
         for start in range(0, len(members), size):
             part = members[start : start + size]
+            refs = tuple(starts.get(trial.trial_id) for trial in part)
             jobs.append(
                 PackJob(
                     study=spec.name,
@@ -94,6 +123,7 @@ def pack_jobs(
                     budget=spec.budget,
                     start_step=step,
                     lanes=tuple(stored[trial.trial_id].lane for trial in part) if step else (),
+                    starts=refs if any(refs) else (),
                     engine=spec.engine,
                     checkpoint=spec.checkpoint,
                     snapshot_seconds=spec.cluster.snapshot_seconds,

@@ -27,8 +27,9 @@ from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import TrialState, connect, read_trials
 from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
+from grokstudy.study.forks import Parents
 from grokstudy.study.live import Projection
-from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, stored_states
+from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, start_refs, stored_states
 from grokstudy.tracking.settings import resolved_uri
 
 
@@ -76,10 +77,12 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
     if old is not None:
         check_same_study(old, spec)
         states = {state.trial_id: state for state in read_trials(folder)}
-    trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [])
+    parents = Parents(folder.storage, spec.name)
+    trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [], parents)
     left = [t for t in trials if not is_done(states.get(t.trial_id), spec.budget, only_censored=only_censored)]
     stored = stored_states(snapshots(folder), spec.budget) if left and old is not None else {}
-    jobs = pack_jobs(spec, folder.storage.uri, left, stored, slots)
+    starts = start_refs(left, stored, parents)
+    jobs = pack_jobs(spec, folder.storage.uri, left, stored, starts, slots)
     return StudyPlan(spec=spec, folder=folder, trials=tuple(trials), left=tuple(left), jobs=tuple(jobs))
 
 

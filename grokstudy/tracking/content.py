@@ -108,6 +108,8 @@ def trial_content(
             "grokstudy.numerics": row.numerics,
             "grokstudy.pack_id": row.pack_id,
             "grokstudy.steps_run": str(row.steps_run),
+            "grokstudy.parent_trial": row.parent_trial,
+            "grokstudy.parent_step": None if row.parent_step is None else str(row.parent_step),
         },
         params=names.params_of(row),
         curves=curve,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -35,5 +36,10 @@ def kept(steps: Int[np.ndarray, " evaluations"], points: int) -> Int[np.ndarray,
 def thinned(curve: CurveRows, points: int) -> CurveRows:
     """The curve at its kept evaluations."""
     index = kept(curve.step, points)
-    columns = {f.name: getattr(curve, f.name)[index] for f in dataclasses.fields(curve) if f.name != "trial_id"}
-    return CurveRows(trial_id=curve.trial_id, **columns)
+    columns = {name: value[index] for name, value in _columns(curve).items()}
+    return dataclasses.replace(curve, **columns)
+
+
+def _columns(curve: CurveRows) -> dict[str, Any]:
+    values = {field.name: getattr(curve, field.name) for field in dataclasses.fields(curve)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

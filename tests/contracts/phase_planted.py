@@ -41,6 +41,8 @@ def trial(wd: float, frac: float, seed: int, t_mem: int | None, t_gen: int | Non
         "test_loss": 0.5,
         "lr_wd": 0.001 * wd,
         "seconds": 1.0,
+        "parent_trial": None,
+        "parent_step": None,
         **settings,
         **other,
     }
@@ -63,7 +65,7 @@ def planted() -> list[dict[str, Any]]:
 def connected(rows: list[dict[str, Any]], **views: pd.DataFrame) -> duckdb.DuckDBPyConnection:
     """A connection that has the views of a study."""
     connection = duckdb.connect(":memory:")
-    integers = dict.fromkeys(("t_mem", "t_gen", "t_lose", "diverged_step"), "Int64")
+    integers = dict.fromkeys(("t_mem", "t_gen", "t_lose", "diverged_step", "parent_step"), "Int64")
     for name, view in {"trials": pd.DataFrame(rows).astype(integers), **views}.items():
         connection.register(f"given_{name}", view)
         connection.execute(f"CREATE TABLE {name} AS FROM given_{name}")

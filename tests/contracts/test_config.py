@@ -14,9 +14,10 @@ from grokstudy.spec import plugins
 from grokstudy.spec.axes import Axis
 from grokstudy.spec.compose import compose_study, options
 from grokstudy.spec.errors import BadInput
+from grokstudy.spec.fields import path_name
 from grokstudy.spec.grammar import parse
 from grokstudy.spec.identity import leaves, trial_id
-from grokstudy.spec.interfaces import GROUPS
+from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
@@ -25,7 +26,7 @@ from grokstudy.spec.settings import (
     TrackingSettings,
 )
 from grokstudy.spec.study import MeasureSettings, StudySpec
-from grokstudy.spec.trial import Init, Numerics
+from grokstudy.spec.trial import Init, Noise, Numerics
 
 CONF = Path(str(importlib.resources.files("grokstudy.conf")))
 FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
@@ -47,9 +48,23 @@ def test_there_are_options_in_every_group() -> None:
     assert {path.parent.name for path in FILES} >= {*GROUPS, "regularization", "init", "engine", "cluster", "tracking"}
 
 
+PARTNERS = {
+    "task/image": ["model=mlp"],
+    "task/sparse_parity": ["model=mlp"],
+    "task/teacher_student": ["model=mlp", "loss=mse"],
+    "task/tms": ["model=tms", "loss=mse"],
+    "model/mlp": ["task=image"],
+    "model/tms": ["task=tms", "loss=mse"],
+    "loss/mse": ["task=teacher_student", "model=mlp"],
+    "optimizer/adam": ["regularization=none"],
+}
+"""What an option needs beside it, where it does not fit the defaults (a transformer on modular addition with decay)."""
+
+
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_every_option_composes_and_decodes(path: Path) -> None:
-    study = compose_study([f"{path.parent.name}={path.stem}"])
+    option = f"{path.parent.name}/{path.stem}"
+    study = compose_study([option.replace("/", "="), *PARTNERS.get(option, [])])
     every_trial(study)
     assert study.name
 
@@ -73,11 +88,12 @@ def test_yaml_defaults_of_plugins_equal_dataclass_defaults(path: Path) -> None:
         ("cluster/local.yaml", [ClusterSettings]),
         ("tracking/mlflow.yaml", [TrackingSettings]),
         ("init/standard.yaml", [Init]),
+        ("noise/none.yaml", [Noise]),
     ],
 )
 def test_yaml_defaults_of_records_equal_dataclass_defaults(file: str, records: list[Any]) -> None:
     written = yaml.safe_load((CONF / file).read_text())
-    assert written == {f.name: plain(f.default) for record in records for f in dataclasses.fields(record)}
+    assert written == {path_name(f.name): plain(f.default) for record in records for f in dataclasses.fields(record)}
 
 
 def test_the_roots_defaults_equal_dataclass_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +290,7 @@ WRONG = {
     # words: what the message must contain
     "task=moduler": ("task", "moduler", "'modular'"),
     "model=transfomer": ("model", "transfomer", "'transformer'", "quad_mlp"),
-    "optimizer=adam": ("optimizer", "'adam'", "'adamw'"),
+    "optimizer=adammw": ("optimizer", "'adammw'", "'adamw'"),
     "loss=ce": ("loss", "'ce'", "'ce64'"),
     "sampler=gird": ("sampler", "gird", "'grid'", "random"),
     "preset=quad32": ("preset", "quad32", "'quad23'", "nanda2023"),
@@ -307,7 +323,7 @@ WRONG = {
     "task.frac_train=0": ("task.frac_train", "0.0", "(0, 1]"),
     "task.frac_train=1.5": ("task.frac_train", "1.5", "(0, 1]"),
     "task.frac_train=1e-5 task.p=5": ("task.frac_train", "1e-05", "no row"),
-    "task.label_noise=1": ("task.label_noise", "1.0", "[0, 1)"),
+    "task.label_noise=1.1": ("task.label_noise", "1.1", "[0, 1]"),
     "task.holdout=-0.1": ("task.holdout", "-0.1", "[0, 1)"),
     "model.n_heads=3": ("model.n_heads", "3", "128", "nearest: 2"),
     "model.n_layers=0": ("model.n_layers", "0", ">= 1"),

@@ -14,7 +14,8 @@ from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.models.transformer import Transformer
 from grokstudy.optimizers.adamw import AdamW
 from grokstudy.spec import plugins
-from grokstudy.spec.interfaces import Measure, Model, Subject
+from grokstudy.spec.interfaces import Model
+from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.tasks.modular import Modular, Operation
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor
@@ -27,7 +29,7 @@ def strengths(*values: float) -> Tensor:
 
 def spec_with(name: str, strength: float, seed: int = 0) -> TrialSpec:
     off = {f"regularization.{term}": 0.0 for term in TERMS}
-    changes = {"model.width": 16, "task.p": 11, **off, f"regularization.{name}": strength}
+    changes = {"model.width": 13, "task.p": 11, **off, f"regularization.{name}": strength}
     return trial("quad23", changes, seed=seed)
 
 
@@ -38,10 +40,42 @@ def test_there_are_terms() -> None:
 @every_term
 def test_it_does_something(name: str) -> None:
     params = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    before = params.clone()
+    before, start = params.clone(), params.flip(1)
     addition = TERMS[name].gradient(params, strengths(0.5, 0.5))
-    TERMS[name].decay(params, LR, strengths(0.5, 0.5))
-    assert addition is not None or not torch.equal(params, before)
+    rate = TERMS[name].drop_rate(strengths(0.5, 0.5))
+    TERMS[name].decay(params, start, LR, strengths(0.5, 0.5))
+    TERMS[name].project(params, start, strengths(0.5, 0.5))
+    assert addition is not None or rate is not None or not torch.equal(params, before)
+
+
+@every_term
+def test_it_says_whether_it_reads_the_weights_at_the_start(name: str) -> None:
+    results = []
+    for seed in (1, 2):
+        params = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        start = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        TERMS[name].decay(params, start, LR, strengths(0.5, 0.5))
+        TERMS[name].project(params, start, strengths(0.5, 0.5))
+        results.append(params)
+    assert torch.equal(*results) != TERMS[name].needs_start
+
+
+@every_term
+def test_its_energy_is_what_a_plain_step_descends(name: str) -> None:
+    """The gradient of the energy is what it adds to the gradient, or what it decays per unit of lr."""
+    params = torch.randn(2, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    energy = TERMS[name].energy(params, strengths(0.3, 2.0))
+    if energy is None:
+        return
+    assert energy.shape == (2, 1)
+    (force,) = torch.autograd.grad(energy.sum(), params)
+    moved = params.detach().clone()
+    addition = TERMS[name].gradient(moved, strengths(0.3, 2.0))
+    if addition is not None:
+        moved.sub_(LR * addition)
+    TERMS[name].decay(moved, None, LR, strengths(0.3, 2.0))
+    # One subtraction of numbers of size 1, divided by lr = 0.01: 100 roundings of 1e-16.
+    torch.testing.assert_close((params.detach() - moved) / LR, force, rtol=1e-12, atol=1e-13)
 
 
 @every_term
@@ -74,7 +108,8 @@ def test_a_term_that_calls_itself_exact_at_zero_leaves_every_bit(name: str, dtyp
     addition = term.gradient(params, strengths(0.0))
     if addition is not None:
         grads.add_(addition)
-    term.decay(params, LR[:1], strengths(0.0))
+    term.decay(params, values.flip(1), LR[:1], strengths(0.0))
+    term.project(params, values.flip(1), strengths(0.0))
     assert params.numpy().tobytes() == values.numpy().tobytes()
     assert grads.numpy().tobytes() == values.flip(1).contiguous().numpy().tobytes()
 
@@ -97,6 +132,15 @@ def test_strengths_are_per_member(name: str) -> None:
 
 
 @every_term
+def test_resuming_changes_no_bit(name: str) -> None:
+    spec = spec_with(name, 0.3)
+    first = run([spec], 25, kill_at=11)
+    second = run([spec], 25, resume=(11, [first.lane(spec)])).trials[0]
+    whole = run([spec], 25).trials[0]
+    assert_same_bits(whole, dataclasses.replace(second, checkpoints=whole.checkpoints))
+
+
+@every_term
 def test_no_strength_is_no_term_and_is_left_out_of_the_id(name: str) -> None:
     none = spec_with(name, 0.0)
     assert f"regularization.{name}" not in identity(none)
@@ -115,7 +159,7 @@ def test_l2_is_the_gradient_of_half_the_sum_of_squares() -> None:
 def test_weight_decay_is_decoupled_and_scales_with_the_learning_rate_of_the_step() -> None:
     params = torch.ones(2, 3, dtype=torch.float64)
     assert WeightDecay().gradient(params, strengths(0.5, 2.0)) is None
-    WeightDecay().decay(params, LR, strengths(0.5, 2.0))
+    WeightDecay().decay(params, None, LR, strengths(0.5, 2.0))
     expected = torch.tensor([[1 - 0.01 * 0.5] * 3, [1 - 0.01 * 2.0] * 3], dtype=torch.float64)
     assert torch.equal(params, expected)
 

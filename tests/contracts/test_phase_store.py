@@ -9,7 +9,7 @@ import numpy as np
 from grokstudy.phase import export
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.query import PhaseQuery
-from grokstudy.spec.rows import CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
 
@@ -47,9 +47,8 @@ def test_a_study_folder_becomes_a_diagram_with_measures_and_curves(tmp_path: Pat
     folder.put_trials(rows)
     steps = np.arange(0, 1001, 10)
     late = (steps >= 500).astype(float)
-    other = {name: np.ones(len(steps)) for name in ("train_loss", "test_loss", "train_acc")}
-    norms = {name: np.ones(len(steps)) for name in ("sum_sq_weights", "last_layer_norm", "logit_scale")}
-    folder.put_curves([CurveRows(trial_id=one.trial_id, step=steps, test_acc=late, **other, **norms) for one in rows])
+    other = {name: np.ones(len(steps)) for name in CURVE_COLUMNS if name not in ("trial_id", "step", "test_acc")}
+    folder.put_curves([CurveRows(trial_id=one.trial_id, step=steps, test_acc=late, **other) for one in rows])
     gini = MeasureValue(measure="gini_W_E", value=1.5, values=None, protocol="", version=1, reason=None)
     folder.put_measures([MeasureRow(trial_id=one.trial_id, step=150, value=gini, written_at="2026") for one in rows])
 

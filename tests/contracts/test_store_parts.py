@@ -21,7 +21,7 @@ import pytest
 
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.rows import CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store import parts
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
@@ -97,8 +97,13 @@ def tables(folder: StudyFolder, kind: parts.Kind) -> list[pa.Table]:
 
 
 def curve(trial_id: str, losses: Sequence[float]) -> CurveRows:
-    names = [name for name in parts.CURVE_TYPES if name not in ("trial_id", "step")]
-    return CurveRows(trial_id=trial_id, step=np.arange(len(losses)), **{name: np.array(losses) for name in names})
+    names = [name for name in CURVE_COLUMNS if name not in ("trial_id", "step")]
+    return CurveRows(
+        trial_id=trial_id,
+        step=np.arange(len(losses)),
+        slices=np.array(losses)[:, None, None] * np.ones((1, 3, 4)),
+        **{name: np.array(losses) for name in names},
+    )
 
 
 def test_numbers_that_are_not_finite_are_null_in_every_part(folder: StudyFolder) -> None:
@@ -114,7 +119,7 @@ def test_numbers_that_are_not_finite_are_null_in_every_part(folder: StudyFolder)
                 if pa.types.is_floating(flat.type):
                     checked += 1
                     assert pc.all(pc.is_finite(flat.drop_null())).as_py() is not False
-    assert checked == 9 + 7 + 2, "float columns of TrialRow with one of config, of curves, and value and values"
+    assert checked == 9 + 11 + 4 + 2, "float columns of trials with one of config, curves, slices, value and values"
     assert rows_of(folder, "SELECT count(*), count(train_loss) FROM curves") == [(4, 1)]
     assert rows_of(folder, "SELECT value, values, reason FROM measures_long") == [
         (None, [1.0, None], "not finite (nan)")

@@ -108,7 +108,7 @@ def row(trial_id: str = "a" * 16, *, seed: int = 0, status: Status = "done", **c
 
 def curve(trial_id: str = "a" * 16, *, end: int = 1000, level: float = 1.0) -> CurveRows:
     step = np.arange(end + 1)
-    values = level / (1.0 + step)
+    values, nothing = level / (1.0 + step), np.full(end + 1, np.nan)
     return CurveRows(
         trial_id=trial_id,
         step=step,
@@ -119,6 +119,10 @@ def curve(trial_id: str = "a" * 16, *, end: int = 1000, level: float = 1.0) -> C
         sum_sq_weights=10 + values,
         last_layer_norm=values,
         logit_scale=values,
+        train_acc_clean=nothing,
+        train_acc_corrupted=nothing,
+        softmax_collapse=nothing,
+        zero_loss=np.zeros(end + 1),
     )
 
 

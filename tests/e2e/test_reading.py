@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import grokstudy as gs
 from grokstudy.cli.app import app
+from grokstudy.cli.browse import Kind
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.decode import decode_trial
 from grokstudy.study.board import Board
@@ -52,6 +53,19 @@ def test_every_reading_command_prints_one_json_document(root: Path) -> None:
         ["list", "presets"],
     ):
         assert json.loads(_invoke(root, *words, "--format", "json"), parse_constant=refuse)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_everything_that_can_be_listed_says_what_it_is_and_where_it_comes_from(root: Path, kind: Kind) -> None:
+    rows = json.loads(_invoke(root, "list", kind.value, "--format", "json"))
+    own = kind in (Kind.samplers, Kind.measures)  # some of these are this package's own ideas
+    for row in rows:
+        stored = row == {"name": "s", "what": "stored", "source": ""}
+        assert stored or (row["what"] and "\n" not in row["what"]), row
+        assert stored or own or row["source"], row
+    assert {"name": "s", "what": "stored", "source": ""} in rows or kind is not Kind.studies
+    table = _invoke(root, "list", kind.value)
+    assert all(row["name"] in table and row["source"] in table for row in rows)
 
 
 def test_python_and_sql_agree_on_shares(root: Path) -> None:

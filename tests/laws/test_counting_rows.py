@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from grokstudy.spec.outcome import outcome
-from grokstudy.spec.rows import CheckpointRow, CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, CheckpointRow, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect, read_trials
@@ -135,7 +135,7 @@ def test_a_shared_trial_counts_in_each_study_and_its_curve_once(tmp_path: Path) 
 
 
 def curve(steps: list[int], losses: list[float]) -> CurveRows:
-    names = ("test_loss", "train_acc", "test_acc", "sum_sq_weights", "last_layer_norm", "logit_scale")
+    names = [name for name in CURVE_COLUMNS if name not in ("trial_id", "step", "train_loss")]
     return CurveRows(
         trial_id="a",
         step=np.array(steps),

@@ -24,7 +24,8 @@ from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.models.transformer import Transformer
 from grokstudy.optimizers.adamw import AdamW
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.interfaces import Model, ReadMatrices, Shape, Subject
+from grokstudy.spec.interfaces import Model, ReadMatrices, Shape
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.tasks.modular import Modular, Operation

@@ -43,11 +43,26 @@ def test_a_field_at_its_neutral_value_is_left_out_so_that_a_new_field_renames_no
     "path", [p for p in leaves(QUAD.trial({})) if p not in ("seed", "seeds.noise") and not p.endswith(".name")]
 )
 def test_every_setting_but_the_master_seed_changes_the_id(path: str) -> None:
-    spec = QUAD.trial({})
-    value = leaves(spec)[path].value
+    """Settings that are refused alone are changed in a trial whose other settings give them something to do."""
+    beside: dict[str, dict[str, Any]] = {
+        "optimizer.fix_lr_wd": {"regularization.weight_decay": 0.0},
+        "optimizer.filter_alpha": {"optimizer.filter": "grokfast_ema"},
+        "optimizer.filter_lamb": {"optimizer.filter": "grokfast_ema"},
+        "optimizer.filter_window": {"optimizer.filter": "grokfast_ma"},
+        "init.optimizer_state": {"init.from": f"{'a' * 16}@10"},
+        "noise.schedule": {"noise.temperature": 0.1, "noise.schedule": "linear", "noise.horizon": 50},
+        "noise.horizon": {"noise.temperature": 0.1, "noise.schedule": "linear", "noise.horizon": 50},
+        "noise.end": {"noise.temperature": 0.1, "noise.schedule": "linear", "noise.horizon": 50},
+        "regularization.dropout": {"regularization.dropout": 0.1},
+    }
     other: dict[str, Any] = {"task.op": "mul", "loss.reduction": "half_sum", "engine.dtype": "float64", "batch_size": 9}
     other |= {"optimizer.betas": [0.9, 0.9], "task.frac_train": 0.4, "task.label_noise": 0.5, "task.holdout": 0.5}
-    changed = trial("quad23", {path: other[path] if path in other else value + 1})
+    other |= {"optimizer.fix_lr_wd": 0.01, "optimizer.filter": "orthograd", "optimizer.filter_alpha": 0.5}
+    other |= {"init.from": f"{'b' * 16}@10", "init.optimizer_state": "keep", "noise.schedule": "cosine"}
+    other |= {"noise.horizon": 60, "regularization.dropout": 0.5, "model.subtract_start": True}
+    spec = trial("quad23", beside.get(path, {}))
+    value = leaves(spec)[path].value
+    changed = trial("quad23", {**beside.get(path, {}), path: other[path] if path in other else value + 1})
     assert trial_id(changed) != trial_id(spec)
     difference = {p for p in leaves(spec) if leaves(spec)[p].value != leaves(changed)[p].value}
     assert difference == {path}

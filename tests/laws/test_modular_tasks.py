@@ -14,7 +14,8 @@ from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.models.transformer import Transformer
 from grokstudy.spec.interfaces import TaskData
 from grokstudy.spec.trial import Seeds
-from grokstudy.tasks.modular import DIVIDING, Modular, Operation
+from grokstudy.tasks._modular_ops import DIVIDING, Operation
+from grokstudy.tasks.modular import Modular
 
 OPERATIONS: tuple[Operation, ...] = typing.get_args(Operation)
 PRIME = 11

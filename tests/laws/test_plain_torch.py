@@ -6,84 +6,34 @@ a term that is missing, counted twice or taken at the wrong step moves the losse
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from grokstudy.models.transformer import Transformer
-from grokstudy.spec.interfaces import Shape, TaskData
+from grokstudy.optimizers.adamw import AdamW
+from grokstudy.spec.interfaces import Shape
 from grokstudy.spec.trial import TrialSpec
 from tests.packs import run
+from tests.plain import Params, Rule, plain_losses, plain_transformer
 from tests.trials import TINY, trial
 
 STEPS = 50
 RELATIVE = 1e-9
-Forward = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
-def plain_transformer(params: Mapping[str, Tensor], inputs: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows 3 vocab"]:
-    """Logits at every position of `a b =`, full causal attention in every layer."""
-    equals = params["embed.W_E"].shape[0] - 1
-    tokens = torch.cat([inputs, torch.full_like(inputs[:, :1], equals)], 1)
-    x = params["embed.W_E"][tokens] + params["pos_embed.W_pos"]
-    layers = sum(name.endswith("W_Q") for name in params)
-    for layer in range(layers):
-        w = {name.rpartition(".")[2]: tensor for name, tensor in params.items() if name.startswith(f"blocks.{layer}.")}
-        q, k, v = (torch.einsum("rpm,hmd->rhpd", x, w[name]) for name in ("W_Q", "W_K", "W_V"))
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        allowed = torch.tril(torch.ones(scores.shape[-2:], dtype=torch.bool))
-        z = torch.where(allowed, scores, -torch.inf).softmax(-1) @ v
-        x = x + torch.einsum("rhpd,hdm->rpm", z, w["W_O"])
-        x = x + torch.relu(x @ w["W_in"] + w["b_in"]) @ w["W_out"] + w["b_out"]
-    return x @ params["unembed.W_U"]
-
-
-def plain_quad(params: Mapping[str, Tensor], inputs: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows vocab"]:
-    a, b = (torch.nn.functional.one_hot(column, params["U"].shape[0]).double() for column in inputs.T)
-    return (a @ params["U"] + b @ params["V"]).square() @ params["W"]
-
-
-def forward_of(spec: TrialSpec) -> Forward:
-    if isinstance(spec.model, Transformer):
-        return lambda params, inputs: plain_transformer(params, inputs)[:, -1]
-    return plain_quad
-
-
-def loss_of(name: str, logits: Tensor, labels: Tensor) -> Tensor:
-    if name == "CrossEntropy64":
-        return torch.nn.functional.cross_entropy(logits, labels)
-    target = torch.nn.functional.one_hot(labels, logits.shape[-1]).double()
-    return torch.nn.functional.mse_loss(logits, target)
-
-
-def plain_losses(spec: TrialSpec, data: TaskData) -> list[float]:
-    """Train loss after 0 .. STEPS updates of a plain loop."""
-    start = spec.model.init(data.shape, spec.seeds.init)
-    params = {name: (tensor * spec.init.scale).requires_grad_() for name, tensor in start.items()}
-    optimizer = torch.optim.AdamW(
-        params.values(),
-        lr=spec.optimizer.lr,  # type: ignore[attr-defined]
-        betas=spec.optimizer.betas,  # type: ignore[attr-defined]
-        eps=spec.optimizer.eps,  # type: ignore[attr-defined]
-        weight_decay=spec.regularization["weight_decay"],
-    )
+def adamw(spec: TrialSpec, params: Params) -> Rule:
+    assert isinstance(spec.optimizer, AdamW)
+    lr, betas, eps = spec.optimizer.lr, spec.optimizer.betas, spec.optimizer.eps
+    decay = spec.regularization["weight_decay"]
+    optimizer = torch.optim.AdamW(params.values(), lr=lr, betas=betas, eps=eps, weight_decay=decay)
     warm_up = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(step / 10, 1))
-    inputs, labels = torch.from_numpy(data.inputs[data.train]), torch.from_numpy(data.train_labels)
-    forward, losses = forward_of(spec), []
-    for _ in range(STEPS + 1):
-        optimizer.zero_grad()
-        loss = loss_of(type(spec.loss).__name__, forward(params, inputs), labels)
-        losses.append(loss.item())
-        l2 = sum(tensor.square().sum() for tensor in params.values())
-        (loss + spec.regularization["l2"] / 2 * l2).backward()
+
+    def update(step: int) -> None:
         optimizer.step()
         warm_up.step()
-    return losses
+
+    return update
 
 
 @pytest.mark.parametrize("l2", [0.0, 1e-4], ids=["", "l2"])
@@ -105,7 +55,7 @@ def test_the_engine_trains_as_a_plain_pytorch_loop(
     common |= {"task.label_noise": 0.1, "init.scale": 0.9}
     spec = trial(preset, {**changes, **common}, seed=1)
     trained = run([spec], STEPS).trials[0]
-    expected = np.array(plain_losses(spec, spec.task.data(spec.seeds)))
+    expected = np.array(plain_losses(spec, STEPS, adamw))
     np.testing.assert_allclose(trained.columns[:, 0], expected[trained.steps], rtol=RELATIVE)
     assert expected[-1] < 0.95 * expected[0], "hardly anything was learned, so hardly anything was compared"
 
