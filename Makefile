@@ -42,6 +42,7 @@ docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md and the README
 campaign: $(DEVELOPMENT) ## long trainings, chaos and benchmarks
 	$(PYTEST) -m campaign
 	set -e; for script in $$(grep -sl '__main__' benchmarks/*.py); do $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks/step_time.py --profile
 
 clean: ## remove the environment and every cache; studies stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,15 +11,21 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results.json"
+import tables
+from tables import HERE, RESULTS
 
 
 def write(question: str, numbers: Mapping[str, object]) -> None:
-    """Replaces this question's numbers in results.json, with machine, commit and date beside them."""
+    """Replaces this question's numbers in results.json, with machine, commit and date beside them, and its tables."""
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     stored[question] = {**origin(), **numbers}
     RESULTS.write_text(json.dumps(stored, indent=2) + "\n")
+    tables.write()
+
+
+def rounded(values: Mapping[str, object]) -> dict[str, object]:
+    """Three digits: the rest is noise."""
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
 
 def origin() -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Num
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from grokstudy.spec.errors import BadInput
@@ -53,6 +53,18 @@ class Case:
         noise = torch.Generator().manual_seed(seed)
         start = self.model.init(self.shape, seed)
         return {name: x + 0.1 * torch.randn(x.shape, generator=noise, dtype=x.dtype) for name, x in start.items()}
+
+    def apply(
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Num[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None = None,
+    ) -> Float[Tensor, "rows *answers outputs"]:
+        """Logits of the model, told how many answers a row has."""
+        return self.model.apply(params, inputs, keep, answers=self.shape.answers)
+
+    def activations(self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"]) -> dict[str, Tensor]:
+        return self.model.activations(params, inputs, answers=self.shape.answers)
 
     def labels(self, rows: int, seed: int = 1) -> Num[Tensor, "rows *answers"]:
         draw, shape = torch.Generator().manual_seed(seed), self.shape

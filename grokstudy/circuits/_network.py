@@ -63,13 +63,13 @@ def reads_before_square(spec: TrialSpec) -> bool:
 @functools.lru_cache(maxsize=1)
 def network(subject: Subject) -> Network:
     """The network of `subject`, computed once while measures of the same subject follow each other."""
-    data, model = subject.data, subject.spec.model
+    data, model, answers = subject.data, subject.spec.model, subject.data.shape.answers
     inputs = torch.from_numpy(data.inputs).long()
     labels = torch.from_numpy(data.labels).long()
     train, test = torch.from_numpy(data.train).long(), torch.from_numpy(data.test).long()
     with torch.no_grad():
-        logits = model.apply(subject.params, inputs)[:, : data.shape.classes]
-        seen = model.activations(subject.params, inputs)
+        logits = model.apply(subject.params, inputs, answers=answers)[:, : data.shape.classes]
+        seen = model.activations(subject.params, inputs, answers=answers)
         matrices = model.matrices(subject.params, data.shape)
     return Network(
         p=data.shape.classes,

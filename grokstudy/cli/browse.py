@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from grokstudy.cli.read import Storage
-from grokstudy.cli.show import Format, out, print_json, print_rows
+from grokstudy.cli.run import Plugins
+from grokstudy.cli.show import Format, out, print_entries, print_json, print_rows
 from grokstudy.spec.errors import BadInput
 
 
@@ -39,17 +40,24 @@ def list_(
     kind: Annotated[Kind, typer.Argument(help="what to list")],
     format: Annotated[Format, typer.Option("--format", help="table, csv or json")] = Format.table,
     config_dir: Annotated[Path | None, typer.Option("--config-dir", help="folder with your own config groups")] = None,
+    plugin: Plugins = None,
     storage: Storage = None,
 ) -> None:
-    """Plug-ins, presets and studies, one line each with their source.
+    """Plug-ins, presets and studies with what they are and where they come from.
 
     Example: grokstudy list presets
     """
     import pandas as pd
 
+    from grokstudy.spec import plugins
+
+    for path in plugin or []:
+        plugins.add_file(path)
     rows = _configs(kind, config_dir, storage) if kind in (Kind.presets, Kind.studies) else _plugins(kind)
     if format is Format.json:
         print_json(rows)
+    elif format is Format.table:
+        print_entries([(row["name"], (row["what"], row["source"])) for row in rows])
     else:
         print_rows(pd.DataFrame(rows), format, None)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from grokstudy.cli.show import Format, print_rows
+from grokstudy.cli.show import Format, err, print_rows
 
 StudyName = Annotated[str, typer.Argument(help="name of a study, or path of its folder", metavar="STUDY")]
 Storage = Annotated[
@@ -62,7 +62,10 @@ def measures(
     """
     from grokstudy.study.api import open
 
-    print_rows(open(study, storage).measures(where), format, out)
+    frame = open(study, storage).measures(where)
+    print_rows(frame, format, out)
+    if format is Format.table and frame.drop(columns=["trial_id", "step"]).isna().all(axis=None):
+        err.print(f"No values here. Why: grokstudy query {study} 'SELECT DISTINCT measure, reason FROM measures_long'")
 
 
 def query(
@@ -87,7 +90,7 @@ def query(
 
     opened = open(study, storage)
     if tables:
-        print_rows(pd.DataFrame(explain(), columns=["view", "column", "meaning"]), format, out)
+        print_rows(pd.DataFrame(explain(), columns=["view", "column", "meaning"]), format, out, most=None)
     elif sql is None:
         raise BadInput("query: give one SELECT, or --tables to see what can be asked.")
     else:

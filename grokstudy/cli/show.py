@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.live import Live
@@ -26,6 +28,8 @@ from grokstudy.study.board import Board
 PLAIN_SECONDS = 5.0
 MOST_ROWS = 40
 """Rows of a table on a terminal."""
+ENTRY_WIDTH = 120
+"""Columns of a list where there is no window."""
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -119,8 +123,20 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False, default=str))
 
 
-def print_rows(frame: pd.DataFrame, form: Format, target: Path | None) -> None:
-    """Rows in the asked format, on stdout or into a file.
+def print_entries(entries: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Names with lines of text beside them, wrapped within the window (120 columns in a pipe); later lines are dim."""
+    indent = max((len(name) for name, _ in entries), default=0) + 2
+    width = max(out.width if out.is_terminal else ENTRY_WIDTH, indent + 40)
+    for name, texts in entries:
+        head = name.ljust(indent)
+        for number, text in enumerate(texts):
+            for line in textwrap.wrap(text, width - indent, break_on_hyphens=False):
+                out.print(Text(head + line, style="dim" if number else ""))
+                head = " " * indent
+
+
+def print_rows(frame: pd.DataFrame, form: Format, target: Path | None, *, most: int | None = MOST_ROWS) -> None:
+    """Rows in the asked format, on stdout or into a file; a table shows `most` of them (None = all).
 
     Raises:
         BadInput: Parquet without a file to write to.
@@ -136,7 +152,7 @@ def print_rows(frame: pd.DataFrame, form: Format, target: Path | None) -> None:
     elif form is Format.json:
         _emit(json.dumps(rows_of(frame), allow_nan=False, default=str) + "\n", target)
     else:
-        _table(frame)
+        _table(frame, most)
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -166,22 +182,24 @@ def _emit(text: str, target: Path | None) -> None:
         target.write_text(text)
 
 
-def _table(frame: pd.DataFrame) -> None:
+def _table(frame: pd.DataFrame, most: int | None) -> None:
     """Columns without values are left out; config paths are shown by their last word where that is unique."""
     used = frame.dropna(axis=1, how="all")
     table = Table(box=None, header_style="bold", pad_edge=False)
     leaves = [str(name).rpartition(".")[2] for name in used.columns]
     for name, leaf in zip(used.columns, leaves, strict=True):
         table.add_column(leaf if leaves.count(leaf) == 1 else str(name), no_wrap=True)
-    for row in used.head(MOST_ROWS).itertuples(index=False):
+    for row in used.head(most or len(used)).itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     wide = out if out.is_terminal else Console(highlight=False, width=10_000, emoji=False)  # a pipe has no width to fit
     wide.print(table, markup=False)
-    if len(frame) > MOST_ROWS:
-        err.print(f"{MOST_ROWS} of {len(frame):,} rows; all with --format csv|json|parquet.")
+    if most is not None and len(frame) > most:
+        err.print(f"{most} of {len(frame):,} rows; all with --format csv|json|parquet.")
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, (list, np.ndarray)):
+        return f"[{', '.join(_cell(item) for item in value)}]"
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.6g}"
     return "" if value is None or value is pd.NA else str(value)

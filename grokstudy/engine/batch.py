@@ -157,13 +157,15 @@ def minibatch(seed: int, rows: int, size: int, step: int) -> Int[np.ndarray, " s
 
     Random access in the step: nothing has to be stored to resume.
     """
-    start = step * size
-    window = np.arange(start, start + size)
-    epochs = {epoch: _epoch_order(seed, rows, epoch) for epoch in range(start // rows, (start + size - 1) // rows + 1)}
-    return np.array([epochs[i // rows][i % rows] for i in window.tolist()])
+    start, end = step * size, (step + 1) * size
+    pieces = [
+        _epoch_order(seed, rows, epoch)[max(start - epoch * rows, 0) : end - epoch * rows]
+        for epoch in range(start // rows, (end - 1) // rows + 1)
+    ]
+    return np.concatenate(pieces)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def _epoch_order(seed: int, rows: int, epoch: int) -> Int[np.ndarray, " rows"]:
     return generator(seed, "batch", str(epoch)).permutation(rows)
 

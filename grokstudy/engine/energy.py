@@ -10,15 +10,15 @@ from torch import Tensor
 
 from grokstudy.engine.batch import Rows
 from grokstudy.engine.layout import Layout
-from grokstudy.spec.interfaces import Loss, Model, Regularizer
+from grokstudy.spec.interfaces import Loss, Model, Regularizer, Shape
 
 
 class Energy:
     """Loss on an update's rows plus the energies of the regularization terms; one member at a time, in memory of its
     own."""
 
-    def __init__(self, model: Model, loss: Loss, layout: Layout) -> None:
-        self._model, self._loss, self._layout = model, loss, layout
+    def __init__(self, model: Model, loss: Loss, layout: Layout, shape: Shape) -> None:
+        self._model, self._loss, self._layout, self._answers = model, loss, layout, shape.answers
 
     def __call__(
         self, params: Float[Tensor, "members size"], rows: Rows, terms: Sequence[tuple[Regularizer, Tensor]]
@@ -30,7 +30,7 @@ class Energy:
         for lane in range(len(params)):
             own.copy_(params[lane])
             own_rows = rows.member(lane)
-            logits = self._model.apply(views, own_rows.inputs)
+            logits = self._model.apply(views, own_rows.inputs, answers=self._answers)
             losses = own_rows.seen_by(self._loss).per_row(logits, own_rows.labels)
             out[lane, 0] = (losses.double() * own_rows.weights.double()).sum()
             for term, strength in terms:

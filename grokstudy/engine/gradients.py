@@ -47,11 +47,11 @@ class Gradient:
         hand = None if compiled or dropout else model.gradient_by_hand(shape)
         self._compute: _Mapped | _OneByOne
         if device.type == "cuda":
-            self._compute = _Mapped(derived(model, loss), layout, compiled=compiled)
+            self._compute = _Mapped(derived(model, loss, shape), layout, compiled=compiled)
         elif hand is not None:
             self._compute = _OneByOne(_ByHand(hand, loss), layout)
         else:
-            self._compute = _OneByOne(_ByDerivation(derived(model, loss), compiled=compiled), layout)
+            self._compute = _OneByOne(_ByDerivation(derived(model, loss, shape), compiled=compiled), layout)
 
     def __call__(
         self,
@@ -168,14 +168,14 @@ def chunks(members: int, largest: int) -> Iterator[slice]:
         start += size
 
 
-def derived(model: Model, loss: Loss) -> Derived:
+def derived(model: Model, loss: Loss, shape: Shape) -> Derived:
     """The gradient of one member, from `apply` and the loss's closed form."""
 
     def gradient(
         params: Mapping[str, Tensor], inputs: Tensor, labels: Tensor, weights: Tensor, extras: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
         keep = {name.removeprefix("keep."): x for name, x in extras.items() if name.startswith("keep.")} or None
-        logits, pull, *_ = torch.func.vjp(lambda p: model.apply(p, inputs, keep), params)
+        logits, pull, *_ = torch.func.vjp(lambda p: model.apply(p, inputs, keep, answers=shape.answers), params)
         seen = loss
         if "scale" in extras:
             seen = ScaledLoss(loss=loss, scale=extras["scale"], start=extras.get("start"))

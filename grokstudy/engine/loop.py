@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -62,6 +62,10 @@ class Leaving:
     early: frozenset[int] = frozenset()
     """Of those that did not diverge: which ended before the budget because of `early_end`."""
 
+    def why(self, lane: int) -> Literal["done", "ended_early", "diverged"]:
+        """The status that a leaving member has from now on."""
+        return "diverged" if lane in self.diverged else "ended_early" if lane in self.early else "done"
+
 
 Event: TypeAlias = Checkpoint | Transition | Tick | Leaving
 
@@ -105,7 +109,7 @@ def run_pack(
         start = _start(state, dtype, device)
         data = PackData.build(specs, dtype, device, layout, start)
         evaluate = Evaluation(layout, data)
-        update = Update(specs, layout, data.shape, state.params, start, compiled=settings.compile)
+        update = Update(specs, layout, data.shape, state.params, start, compiled=bool(settings.compile))
 
         while True:
             if _evaluation_is_due(state):

@@ -20,6 +20,12 @@ from grokstudy.spec.interfaces import Shape, Step
 from grokstudy.spec.trial import TrialSpec
 
 
+def drops_activations(spec: TrialSpec) -> bool:
+    """Whether a trial has a term with a drop rate, which no hand-written gradient knows."""
+    one = torch.ones(1, 1, dtype=torch.float64)
+    return any(regularizer(name).drop_rate(one) is not None for name in active_terms(spec))
+
+
 class Update:
     """The update rule of a pack: gradient, filter, regularization terms, optimizer, noise.
 
@@ -56,7 +62,7 @@ class Update:
         self._gradient = Gradient(
             model, loss, layout, shape, compiled=compiled, device=params.device, dropout=bool(rates)
         )
-        self._energy = Energy(model, loss, layout)
+        self._energy = Energy(model, loss, layout, shape)
 
     @torch.no_grad()
     def __call__(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from grokstudy.spec.rows import CheckpointRow
-from grokstudy.spec.settings import CheckpointSettings, EngineSettings
+from grokstudy.spec.settings import CheckpointSettings, EarlyEndSettings, EngineSettings
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class PackJob:
     """One per trial, None for a trial that is no fork; empty if none is."""
     engine: EngineSettings
     checkpoint: CheckpointSettings
+    early_end: EarlyEndSettings
     snapshot_seconds: float
     plugin_files: tuple[str, ...] = ()
 

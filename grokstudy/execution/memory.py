@@ -16,6 +16,18 @@ TEXTS = (
 """How libraries without an exception of their own say that memory is short, in lower case."""
 
 
+def claim(size: int) -> None:
+    """Fails now if `size` more bytes cannot be had later.
+
+    The library that writes checkpoints ends the whole process when it runs out of memory; torch raises. Nothing is
+    touched, so the claim costs no memory.
+
+    Raises:
+        RuntimeError: they cannot.
+    """
+    torch.empty(size, dtype=torch.uint8)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed: in Python, numpy or Arrow (MemoryError), in torch, or in a library below them."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 
 from grokstudy.engine.evaluate import COLUMNS
 from grokstudy.engine.loop import Checkpoint, Leaving, Tick, Transition, run_pack
+from grokstudy.engine.memory import member_bytes
 from grokstudy.engine.state import Lane, Member, PackState
 from grokstudy.execution.job import PackJob, Progress
+from grokstudy.execution.memory import claim
 from grokstudy.execution.rows import curve_rows, finished_row
 from grokstudy.spec.outcome import outcome
 from grokstudy.spec.rows import CheckpointRow
@@ -24,6 +26,9 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.snapshots import SnapshotMeta, delete_snapshot, get_snapshot, put_snapshot, snapshots
 
 PROGRESS_SECONDS = 0.2
+HELD = 4
+"""A pack's state is held so many times while a snapshot is written: the tensors, the file's text and two copies on its
+way to the store."""
 
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
@@ -79,12 +84,14 @@ class Pack:
 
     def run(self) -> Iterator[Progress]:
         """Steps the pack to its end, from its own snapshot if an earlier attempt left one."""
+        claim(HELD * len(self.members) * member_bytes(self.members[0].spec, ring=False))
         resume = self._resume()
         self.last_step = resume[0] if resume else 0
         state: PackState | None = None
         due: Checkpoint | None = None
         try:
-            for event in run_pack(self.members, self.job.budget, self.job.engine, self.job.checkpoint, resume):
+            job = self.job
+            for event in run_pack(self.members, job.budget, job.engine, job.checkpoint, resume, job.early_end):
                 if isinstance(event, Checkpoint):
                     due = event  # what follows is of the same step and brings the optimizer's state
                     continue
@@ -154,7 +161,7 @@ class Pack:
         if state.step >= job.budget:
             self._final_snapshot(state, kept)
         seconds = (time.monotonic() - self.started) / len(self.members)
-        rows = [finished_row(job, state, lane, lane in event.diverged, seconds) for lane in event.lanes]
+        rows = [finished_row(job, state, lane, event.why(lane), seconds) for lane in event.lanes]
         self.folder.put_trials(rows)
         for row in rows:
             self.tally.ended(row.trial_id, outcome(row.t_mem, row.t_gen, diverged=row.diverged_step is not None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,8 +31,10 @@ def curve_rows(state: PackState, lane: int) -> CurveRows:
     return CurveRows(trial_id=state.members[lane].trial_id, step=steps, **values)
 
 
-def finished_row(job: PackJob, state: PackState, lane: int, diverged: bool, seconds: float) -> TrialRow:
-    """The row of a member that reached the budget or diverged; times are at the default tau."""
+def finished_row(
+    job: PackJob, state: PackState, lane: int, status: Literal["done", "ended_early", "diverged"], seconds: float
+) -> TrialRow:
+    """The row of a member that reached the budget, diverged or ended early; times are at the default tau."""
     member = state.members[lane]
     steps, columns = state.curve(lane)
     mem = sustained(steps, columns[:, TRAIN_ACC] >= TAU)
@@ -44,15 +46,15 @@ def finished_row(job: PackJob, state: PackState, lane: int, diverged: bool, seco
     return TrialRow(
         **_shared(job, member),
         steps_run=state.step,
-        status="diverged" if diverged else "done",
-        stop_reason="a loss is not finite" if diverged else None,
+        status=status,
+        stop_reason={"done": None, "diverged": "a loss is not finite", "ended_early": job.early_end.reason()}[status],
         t_mem=mem.t if mem else None,
         t_mem_lo=mem.lo if mem else None,
         t_gen=gen.t if gen else None,
         t_gen_lo=gen.lo if gen else None,
         retention=kept,
         t_lose=t_lose,
-        diverged_step=state.step if diverged else None,
+        diverged_step=state.step if status == "diverged" else None,
         test_acc_at_t_mem=at_mem,
         train_loss=last["train_loss"],
         test_loss=last["test_loss"],

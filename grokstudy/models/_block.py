@@ -93,3 +93,9 @@ class Block:
         if self.norms.site in AFTER_BRANCH:
             return x + self.norms.at(AFTER_BRANCH, "ln2_post", w, out if bias is None else out + bias)
         return x + out if bias is None else x + out + bias
+
+
+def of_block(params: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
+    """A block's tensors by their names within it."""
+    prefix = f"blocks.{layer}."
+    return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}

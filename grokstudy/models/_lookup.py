@@ -30,7 +30,8 @@ def check_tokens(model: str, shape: Shape) -> None:
         raise BadInput(f"model: {model} reads tokens; this task has real inputs. Use model=mlp.")
     if shape.answers:
         raise BadInput(
-            f"model: {model} answers once per row; this task has {shape.answers} answers. Use model=transformer."
+            f"model: {model} answers for a row as a whole; this task's rows are sequences that hold their answers "
+            f"({shape.answers}). Use model=transformer."
         )
 
 

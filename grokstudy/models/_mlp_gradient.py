@@ -16,7 +16,7 @@ from jaxtyping import Float, Num
 
 from grokstudy.models._layers import Layer
 from grokstudy.models._nonlinearity import Hidden, NonLinearity, activate_, pull_back_
-from grokstudy.models._products import product, relu_product
+from grokstudy.models._products import product, product_over_rows, relu_product
 from grokstudy.spec.interfaces import Loss
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RealInputsGradient:
         return x, x.transpose(1, 2).contiguous()
 
     def logits(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows outputs"]:
-        hidden = _hidden(params, self.layers[0], prepared[0], self.kind)
+        hidden = hidden_layer(params, self.layers[0], prepared[0], self.kind)
         return chain_logits(params, self.layers[1:], hidden, self.kind)
 
     def write_gradient(
@@ -55,7 +55,7 @@ class RealInputsGradient:
 
         x, x_T = prepared
         first = self.layers[0]
-        hidden = _hidden(params, first, x, self.kind)
+        hidden = hidden_layer(params, first, x, self.kind)
         d_pre = write_chain(params, self.layers[1:], hidden, self.kind, labels, weights, loss, out)
         out[first.W].copy_(product(x_T, d_pre))
         if first.b is not None:
@@ -68,8 +68,8 @@ def chain_logits(
     """Logits of the layers after the first hidden one."""
     x = first.post
     for layer in layers[:-1]:
-        x = _hidden(params, layer, x, kind).post
-    return _affine(params, layers[-1], x)
+        x = hidden_layer(params, layer, x, kind).post
+    return affine_product(params, layers[-1], x)
 
 
 def write_chain(
@@ -85,38 +85,38 @@ def write_chain(
     """Writes the gradients of all layers after the first hidden one; returns its d_pre."""
     hidden = [first]
     for layer in layers[:-1]:
-        hidden.append(_hidden(params, layer, hidden[-1].post, kind))
-    logits = _affine(params, layers[-1], hidden[-1].post)
+        hidden.append(hidden_layer(params, layer, hidden[-1].post, kind))
+    logits = affine_product(params, layers[-1], hidden[-1].post)
     d = loss.logit_gradient(logits, labels).mul_(weights[:, None])
     for layer, below in zip(reversed(layers), reversed(hidden), strict=True):
-        _write_layer(layer, below.post, d, out)
+        write_layer(layer, below.post, d, out)
         d = pull_back_(kind, product(d, params[layer.W].T), below)
     return d
 
 
-def _hidden(params: Mapping[str, Tensor], layer: Layer, x: Float[Tensor, "rows fan_in"], kind: NonLinearity) -> Hidden:
+def hidden_layer(
+    params: Mapping[str, Tensor], layer: Layer, x: Float[Tensor, "rows fan_in"], kind: NonLinearity
+) -> Hidden:
+    """The neurons of one layer, non-linearity included."""
     if kind == "relu":
         post = relu_product(x, params[layer.W], None if layer.b is None else params[layer.b])
         return Hidden(post=post, kept=post)
-    return activate_(kind, _affine(params, layer, x))
+    return activate_(kind, affine_product(params, layer, x))
 
 
-def _affine(
+def affine_product(
     params: Mapping[str, Tensor], layer: Layer, x: Float[Tensor, "rows fan_in"]
 ) -> Float[Tensor, "rows fan_out"]:
+    """x W + b, to be differentiated by hand."""
     return product(x, params[layer.W], bias=None if layer.b is None else params[layer.b])
 
 
-def _write_layer(
+def write_layer(
     layer: Layer, x: Float[Tensor, "rows fan_in"], d: Float[Tensor, "rows fan_out"], out: Mapping[str, Tensor]
 ) -> None:
-    """d_W = x^T d and d_b = sum over rows of d. A product copies a transposed left factor: let it be the narrower
-    one."""
+    """d_W = x^T d and d_b = sum over rows of d."""
     import torch
 
-    if d.shape[1] < x.shape[1]:
-        out[layer.W].copy_(product(d.T.contiguous(), x).T)
-    else:
-        out[layer.W].copy_(product(x.T.contiguous(), d))
+    out[layer.W].copy_(product_over_rows(x, d))
     if layer.b is not None:
         torch.sum(d, 0, out=out[layer.b])

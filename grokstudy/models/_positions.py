@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Float, Int
@@ -15,7 +16,16 @@ BASE = 10_000.0
 """Wavelengths grow from 2 pi to 2 pi BASE along the width, in both fixed schemes."""
 
 
-def sinusoids(positions: int, width: int, like: Tensor) -> Float[Tensor, "positions width"]:
+def position_vectors(
+    kind: Positions, params: Mapping[str, Tensor], positions: int
+) -> Float[Tensor, "positions d_model"] | None:
+    """What is added to the embeddings; None = nothing."""
+    if kind == "learned":
+        return params["pos_embed.W_pos"]
+    return sinusoids(positions, params["embed.W_E"]) if kind == "sinusoidal" else None
+
+
+def sinusoids(positions: int, W_E: Float[Tensor, "vocab width"]) -> Float[Tensor, "positions width"]:
     """sin and cos of position / BASE^(2i / width) side by side, each position's vector scaled to length 1.
 
     Length 1 is that of a token's embedding at the start, where the scheme's own sqrt(width / 2) would drown it.
@@ -23,8 +33,9 @@ def sinusoids(positions: int, width: int, like: Tensor) -> Float[Tensor, "positi
     """
     import torch
 
-    angles = _angles(torch.arange(positions, device=like.device), width)
-    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1).mul((2 / width) ** 0.5).to(like.dtype)
+    width = W_E.shape[1]
+    angles = _angles(torch.arange(positions, device=W_E.device), width)
+    return torch.stack([angles.sin(), angles.cos()], 2).flatten(1).mul((2 / width) ** 0.5).to(W_E.dtype)
 
 
 def rotated(

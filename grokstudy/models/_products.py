@@ -49,6 +49,13 @@ def relu_product(
     return (a @ b if bias is None else torch.addmm(bias, a, b)).relu_()
 
 
+def product_over_rows(x: Float[Tensor, "rows m"], d: Float[Tensor, "rows n"]) -> Float[Tensor, "m n"]:
+    """x^T d. A product copies a transposed left factor: let it be the narrower one."""
+    if d.shape[1] < x.shape[1]:
+        return product(d.T.contiguous(), x).T
+    return product(x.T.contiguous(), d)
+
+
 def _by_onednn(a: Tensor) -> bool:
     import torch
 

@@ -83,7 +83,7 @@ def _check_norms(model: Transformer) -> None:
 def check_shape(model: Transformer, shape: Shape) -> None:
     """Raises BadInput if the model cannot learn a task of this shape, or a setting changes nothing on it."""
     if shape.vocab == 0:
-        raise BadInput("model: transformer reads tokens; this task has real-valued inputs. Use mlp.")
+        raise BadInput("model: transformer reads tokens; this task has real-valued inputs. Use model=mlp.")
     if shape.classes > shape.vocab:
         raise BadInput(
             f"model: transformer answers with its tokens; this task has {shape.classes} classes and {shape.vocab} "

@@ -87,10 +87,14 @@ class EmbedMLP(Model):
         params: Mapping[str, Tensor],
         inputs: Int[Tensor, "rows positions"],
         keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
     ) -> Float[Tensor, "rows outputs"]:
         return self._run(params, inputs, keep)["logits"]
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+    ) -> dict[str, Tensor]:
         return self._run(params, inputs, None)
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:

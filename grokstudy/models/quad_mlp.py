@@ -36,7 +36,8 @@ class QuadMLP(Model):
     def check(self, shape: Shape) -> None:
         if shape.positions != 2 or shape.vocab == 0 or shape.answers:
             what = f"{shape.positions} {'tokens' if shape.vocab else 'real numbers'}"
-            use = "transformer" if shape.vocab else "mlp"
+            what += f" in a sequence, answers: {shape.answers}" if shape.answers else ""
+            use = "transformer" if shape.vocab else "tms" if shape.answers else "mlp"
             raise BadInput(f"model: quad_mlp reads two tokens and answers once; this task has {what}. Use model={use}.")
 
     def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
@@ -54,6 +55,8 @@ class QuadMLP(Model):
         params: Mapping[str, Tensor],
         inputs: Int[Tensor, "rows positions"],
         keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
     ) -> Float[Tensor, "rows outputs"]:
         pre = self._pre(params, inputs)
         neurons = pre * pre
@@ -62,7 +65,9 @@ class QuadMLP(Model):
     def dropout_sites(self, shape: Shape) -> Mapping[str, tuple[int, ...]]:
         return {"neurons": (self.width,)}
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+    ) -> dict[str, Tensor]:
         pre = self._pre(params, inputs)
         return {"pre": pre, "neurons": pre * pre, "logits": (pre * pre) @ params["W"]}
 

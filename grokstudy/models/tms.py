@@ -58,10 +58,14 @@ class TMSNetwork(Model):
         params: Mapping[str, Tensor],
         inputs: Float[Tensor, "rows positions"],
         keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
     ) -> Float[Tensor, "rows answers 1"]:
         return self._rebuilt(params, inputs @ params["W"].T)
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Float[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(
+        self, params: Mapping[str, Tensor], inputs: Float[Tensor, "rows positions"], *, answers: int = 0
+    ) -> dict[str, Tensor]:
         """`hidden` [rows, hidden] are the numbers that the features are stored in; all answers read the same ones."""
         hidden = inputs @ params["W"].T
         neurons = hidden[:, None].expand(-1, inputs.shape[1], -1)

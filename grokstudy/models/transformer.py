@@ -12,9 +12,11 @@ from jaxtyping import Float, Int
 from grokstudy.models import _transformer_checks as checks
 from grokstudy.models._activation import Activation
 from grokstudy.models._attention import Attention, Source
-from grokstudy.models._block import Block, Seen
+from grokstudy.models._block import Block, Seen, of_block
+from grokstudy.models._block_gradient import BlockGradient
+from grokstudy.models._deep_gradient import DeepGradient
 from grokstudy.models._norm import BEFORE_UNEMBEDDING, Kind, Norms, Site
-from grokstudy.models._positions import Positions, sinusoids
+from grokstudy.models._positions import Positions, position_vectors
 from grokstudy.models._transformer_gradient import OneLayerGradient
 from grokstudy.spec.draws import generator
 from grokstudy.spec.fields import setting
@@ -23,14 +25,10 @@ from grokstudy.spec.interfaces import HandWritten, Model, ReadMatrices, Shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-ANSWERS = "unembed.answers"
-"""A tensor [answers, 0] without numbers: its length tells `apply` at how many positions a task with several answers is
-read. Absent where a row has one answer."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Transformer(Model):
-    """Tokens a b = through causal attention and ReLU MLPs, no LayerNorm, logits over p + 1 tokens at "=".
+    """Decoder of any depth with optional norms, read at "=" or at its last positions; as in the papers by default.
 
     Learned positions, untied unembedding, biases in the MLPs only (zero at the start). Every weight starts normal with
     standard deviation 1/sqrt(d_model), W_U with 1/sqrt(d_vocab). At p = 113 the defaults have 226,816 parameters.
@@ -97,7 +95,7 @@ class Transformer(Model):
             leaf = name.rpartition(".")[2]
             if leaf == "w":
                 params[name] = torch.ones(size, dtype=torch.float64)
-            elif leaf == "b" or leaf.startswith("b_") or name == ANSWERS:
+            elif leaf == "b" or leaf.startswith("b_"):
                 params[name] = torch.zeros(size, dtype=torch.float64)
             else:
                 std = 1 / math.sqrt(self._tokens(shape) if name == "unembed.W_U" else self.d_model)
@@ -109,18 +107,22 @@ class Transformer(Model):
         params: Mapping[str, Tensor],
         inputs: Int[Tensor, "rows positions"],
         keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
     ) -> Float[Tensor, "rows *answers outputs"]:
-        if self._is_plain_layer() and not keep and ANSWERS not in params:
+        if self._is_plain_layer() and not keep and not answers:
             return self._one_layer(params, inputs)
-        return self._logits(params, self._last_block(params, inputs, keep or {}).post)
+        return self._logits(params, self._last_block(params, inputs, keep or {}, answers).post)
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+    ) -> dict[str, Tensor]:
         """Of the last block at the positions read.
 
         The pattern is [rows, positions, heads] of the one position read, or [rows, heads, answers, positions]. Without
         MLPs `neurons` are the mixed values, heads side by side.
         """
-        seen, block = self._last_block(params, inputs, {}), f"blocks.{self.n_layers - 1}"
+        seen, block = self._last_block(params, inputs, {}, answers), f"blocks.{self.n_layers - 1}"
         mlp = {} if self.attn_only else {f"{block}.mlp.hook_post": seen.neurons}
         return {
             f"{block}.attn.hook_pattern": seen.pattern,
@@ -164,8 +166,29 @@ class Transformer(Model):
         ]
 
     def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
-        """Of one layer with every later axis at its default: the others are not composed of tables and products."""
-        return OneLayerGradient(vocab=shape.vocab) if self._is_plain_layer() and not shape.answers else None
+        """One layer with every later axis at its default composes to tables and few products; any depth of blocks that
+        `BlockGradient` knows is computed block by block."""
+        if self._is_plain_layer() and not shape.answers:
+            return OneLayerGradient(vocab=shape.vocab)
+        if self.positions == "rotary" or self.norm_site in ("attn_pre_qk", "attn_pre_v"):
+            return None
+        if self.attn_rate < 1 or self.gated or self.tied:
+            return None
+        block = BlockGradient(
+            heads=self.n_heads,
+            causal=self.causal,
+            activation=self.activation,
+            mlp=not self.attn_only,
+            mlp_bias=self.mlp_bias,
+            norms=self._norms(),
+        )
+        return DeepGradient(
+            n_layers=self.n_layers,
+            positions=self.positions,
+            block=block,
+            equals=shape.vocab if self._appends_equals(shape) else None,
+            answers=shape.answers,
+        )
 
     def _appends_equals(self, shape: Shape) -> bool:
         return self.read == "equals" and not shape.answers
@@ -186,8 +209,6 @@ class Transformer(Model):
             shapes |= self._norms().shapes(["ln_final"], d)
         if not self.tied:
             shapes["unembed.W_U"] = (d, tokens)
-        if shape.answers:
-            shapes[ANSWERS] = (shape.answers, 0)
         return shapes
 
     def _block_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -226,18 +247,20 @@ class Transformer(Model):
         )
 
     def _last_block(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], keep: Mapping[str, Tensor]
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor],
+        answers: int,
     ) -> Seen:
         """All blocks; the last one at the positions read."""
         block = Block(attention=self._attention(), norms=self._norms(), activation=self.activation)
-        sources, last = self._embedded(params, inputs), self.n_layers - 1
+        sources, last = self._embedded(params, inputs, answers), self.n_layers - 1
         for layer in range(last):
-            seen = block.at_end(_of_block(params, layer), sources, len(sources), _of_layer(keep, layer))
+            seen = block.at_end(of_block(params, layer), sources, len(sources), _of_layer(keep, layer))
             sources = [Source(x, None) for x in seen.post.unbind(1)]
-        w, dropped = _of_block(params, last), _of_layer(keep, last)
-        if ANSWERS in params:
-            return block.at_end(w, sources, params[ANSWERS].shape[0], dropped)
-        return block.at_last(w, sources, dropped)
+        w, dropped = of_block(params, last), _of_layer(keep, last)
+        return block.at_end(w, sources, answers, dropped) if answers else block.at_last(w, sources, dropped)
 
     def _logits(
         self, params: Mapping[str, Tensor], x: Float[Tensor, "rows *answers d_model"]
@@ -254,37 +277,26 @@ class Transformer(Model):
         values composes to products of weights, as in `_transformer_gradient`."""
         import torch
 
-        sources = self._embedded(params, inputs)
-        mixed, _ = self._attention().at_last(_of_block(params, 0), sources)
+        sources = self._embedded(params, inputs, answers=0)
+        mixed, _ = self._attention().at_last(of_block(params, 0), sources)
         last, W_O, W_U = sources[-1].values, params["blocks.0.attn.W_O"].flatten(0, 1), params["unembed.W_U"]
         W_in, b_in, W_out, b_out = (params[f"blocks.0.mlp.{name}"] for name in ("W_in", "b_in", "W_out", "b_out"))
         neurons = torch.addmm(last @ W_in + b_in, mixed, W_O @ W_in).relu_()
         direct = torch.addmm((last + b_out) @ W_U, mixed, W_O @ W_U)
         return torch.addmm(direct, neurons, W_out @ W_U)
 
-    def _embedded(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"]) -> list[Source]:
+    def _embedded(
+        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], answers: int
+    ) -> list[Source]:
         """The residual stream at every position, as a table over tokens; where "=" is appended, the last position
         holds it in every row."""
         W_E, tokens = params["embed.W_E"], inputs.shape[1]
-        if self.read == "last" or ANSWERS in params:
-            at = self._position_vectors(params, tokens)
+        if self.read == "last" or answers:
+            at = position_vectors(self.positions, params, tokens)
             return [Source(W_E if at is None else W_E + at[i], inputs[:, i]) for i in range(tokens)]
-        at, last = self._position_vectors(params, tokens + 1), W_E.shape[0] - 1
+        at, last = position_vectors(self.positions, params, tokens + 1), W_E.shape[0] - 1
         embedded = [Source(W_E[:last] if at is None else W_E[:last] + at[i], inputs[:, i]) for i in range(tokens)]
         return [*embedded, Source((W_E[last] if at is None else W_E[last] + at[tokens])[None], None)]
-
-    def _position_vectors(
-        self, params: Mapping[str, Tensor], positions: int
-    ) -> Float[Tensor, "positions d_model"] | None:
-        """What is added to the embeddings; None = nothing."""
-        if self.positions == "learned":
-            return params["pos_embed.W_pos"]
-        return sinusoids(positions, self.d_model, params["embed.W_E"]) if self.positions == "sinusoidal" else None
-
-
-def _of_block(params: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:
-    prefix = f"blocks.{layer}."
-    return {name.removeprefix(prefix): tensor for name, tensor in params.items() if name.startswith(prefix)}
 
 
 def _of_layer(keep: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:

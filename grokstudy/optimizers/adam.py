@@ -32,9 +32,12 @@ class Adam(Optimizer):
     def check(self, spec: TrialSpec) -> None:
         decay = spec.strengths()["weight_decay"]
         if decay > 0:
+            given = f"regularization.weight_decay: got {decay}"
+            if self.fix_lr_wd is not None:
+                given = f"optimizer.fix_lr_wd: got {self.fix_lr_wd}, which sets regularization.weight_decay"
             raise BadInput(
-                f"regularization.weight_decay: got {decay}, but Adam with decoupled weight decay is AdamW. "
-                "Use optimizer=adamw, or regularization.weight_decay=0 with regularization.l2."
+                f"{given}, but Adam with decoupled weight decay is AdamW. "
+                "Use optimizer=adamw, or regularization.l2 in its place."
             )
 
     def lr_factor(self, step: int) -> float:

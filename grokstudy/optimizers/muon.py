@@ -15,7 +15,7 @@ from grokstudy.optimizers._warmup import check_rate, warmed_up
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
 from grokstudy.spec.interfaces import Optimizer, Step
-from grokstudy.spec.trial import TrialSpec
+from grokstudy.spec.trial import TrialSpec, plugin_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +61,8 @@ class Muon(Optimizer):
     def check(self, spec: TrialSpec) -> None:
         if not spec.model.hidden_matrices():
             raise BadInput(
-                "optimizer: muon orthogonalises matrices between hidden layers, and this model has none. "
-                "Use optimizer=adamw, or model=transformer."
+                f"optimizer: muon orthogonalises matrices between hidden layers, and model={plugin_name(spec.model)} "
+                "has none with these settings. Use optimizer=adamw, a model with more layers, or model=transformer."
             )
 
     def lr_factor(self, step: int) -> float:

@@ -70,7 +70,7 @@ def is_log(values: Float[np.ndarray, " n"]) -> bool:
 def _categories(key: str, path: str, column: pd.Series) -> AxisCells:
     texts = [label(value) for value in column]
     given = column.drop_duplicates().tolist()
-    order = {label(value): (value is None or value != value, isinstance(value, str), value) for value in given}
+    order = {label(value): (pd.isna(value), isinstance(value, str), value) for value in given}
     names = sorted(order, key=lambda text: (order[text][0], order[text][1], 0 if order[text][0] else order[text][2]))
     if len(names) > MOST_CELLS:
         raise BadInput(f"{key}: {path} has {len(names)} distinct values, more than {MOST_CELLS}; --fix some of them.")

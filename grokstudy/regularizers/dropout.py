@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.interfaces import Regularizer
-from grokstudy.spec.trial import TrialSpec
+from grokstudy.spec.trial import TrialSpec, plugin_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,10 @@ class Dropout(Regularizer):
         if strength >= 1:
             raise BadInput(f"regularization.dropout: got {strength}, a share of activations must be < 1.")
         if not spec.model.dropout_sites(spec.task.shape()):
-            raise BadInput("regularization.dropout: this model has no place to drop activations at; set it to 0.")
+            raise BadInput(
+                f"regularization.dropout: got {strength}, but model={plugin_name(spec.model)} has no place to drop "
+                "activations at with these settings; set it to 0."
+            )
 
     def drop_rate(self, strength: Float[Tensor, "members 1"]) -> Float[Tensor, "members 1"]:
         return strength

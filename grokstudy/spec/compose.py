@@ -24,11 +24,13 @@ from grokstudy.spec import grammar, plugins
 from grokstudy.spec.axes import Axis
 from grokstudy.spec.decode import TRIAL_GROUPS, decode, decode_plugin
 from grokstudy.spec.errors import BadInput, nearest, unknown
+from grokstudy.spec.fields import path_name
 from grokstudy.spec.interfaces import Sampler
 from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
+    EarlyEndSettings,
     EngineSettings,
     StorageSettings,
     TrackingSettings,
@@ -38,7 +40,7 @@ from grokstudy.spec.study import MeasureSettings, StudySpec
 NUMERICS = ("dtype",)
 """Keys of the `engine` group that belong to the trial; the others say how it is computed."""
 CHOICES = ("preset", "study")
-SETTINGS = ("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "measures", "source")
+SETTINGS = ("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "early_end", "measures", "source")
 """Top-level keys of a config that are not groups with options."""
 
 
@@ -92,6 +94,7 @@ def decode_study(config: Mapping[str, Any], axes: Sequence[Axis]) -> StudySpec:
         measures=decode(MeasureSettings, config["measures"], "measures"),
         engine=decode(EngineSettings, engine, "engine"),
         checkpoint=decode(CheckpointSettings, config["checkpoint"], "checkpoint"),
+        early_end=decode(EarlyEndSettings, config["early_end"], "early_end"),
         cluster=decode(ClusterSettings, config["cluster"], "cluster"),
         storage=decode(StorageSettings, config["storage"], "storage"),
         tracking=decode(TrackingSettings, config["tracking"], "tracking"),
@@ -201,8 +204,20 @@ def _no_such_setting(path: str, config: Mapping[str, Any]) -> BadInput:
         node, at = node[head], f"{at}{head}."
     option = f" of {at}{node['name']}".replace(".", "=", 1) if at and "name" in node else ""
     names = [key for key in map(str, node) if not at or key != "name"]
-    hint = nearest(rest.partition(".")[0], names).replace("'", f"'{at}", 1)
-    return BadInput(f"{path}: no such setting{option}{hint} Allowed: {', '.join(at + n for n in names) or 'nothing'}.")
+    owners = _options_with(at[:-1], rest)
+    near = nearest(rest.partition(".")[0], names).replace("'", f"'{at}", 1)
+    hint = f"; it belongs to {', '.join(owners)}." if owners else near
+    allowed = f"Allowed: {', '.join(at + n for n in names)}." if names else "It has no settings."
+    return BadInput(f"{path}: no such setting{option}{hint} {allowed}")
+
+
+def _options_with(group: str, key: str) -> list[str]:
+    """Which options of the group have this setting, e.g. ["model=transformer"] for n_heads."""
+    room = GROUPS.get(group)
+    loaded = {name: plugins.load(room, name) for name in plugins.names(room)} if room else {}
+    return [
+        f"{group}={name}" for name, cls in loaded.items() if key in (path_name(f.name) for f in dataclasses.fields(cls))
+    ]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

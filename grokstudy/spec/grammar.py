@@ -76,11 +76,21 @@ def _parsed(word: str) -> Override:
     except HydraException as error:
         reason = next((str(cause) for cause in _causes(error) if isinstance(cause, BadInput)), None)
         if reason is None:
-            reason = str(error).strip().splitlines()[0].removesuffix(".") + "."
+            text = str(error).strip().splitlines()[0].removesuffix(".") + "."
+            reason = _explained(text)
         raise BadInput(f"'{word}': {reason} {EXAMPLES}") from error
     if not override.key_or_group:
         raise BadInput(f"'{word}': names no setting. {EXAMPLES}")
     return override
+
+
+def _explained(text: str) -> str:
+    """The parser's two most frequent complaints in a user's words."""
+    if text.startswith("missing EQUAL"):
+        return "has no '=' and value."
+    if text.startswith("token recognition error"):
+        return f"{text} Put such a value in quotes, twice for a shell: \"key='a;b'\"."
+    return text
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -135,15 +135,20 @@ class Model(Plugin):
         params: Mapping[str, Tensor],
         inputs: Num[Tensor, "rows positions"],
         keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
     ) -> Float[Tensor, "rows *answers outputs"]:
         """Logits. `outputs` may exceed the task's classes (a transformer also scores its "=" token).
 
-        `keep` holds one mask [rows, ...] for every site of `dropout_sites`, to be multiplied into that activation; its
-        entries are 0 or 1 / (1 - dropout). None = nothing is dropped.
+        `answers` is that of the task's `Shape`; a model that refuses several answers, or whose parameters say their
+        number, need not read it. `keep` holds one mask [rows, ...] for every site of `dropout_sites`, to be multiplied
+        into that activation; its entries are 0 or 1 / (1 - dropout). None = nothing is dropped.
         """
 
     @abstractmethod
-    def activations(self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"]) -> dict[str, Tensor]:
+    def activations(
+        self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"], *, answers: int = 0
+    ) -> dict[str, Tensor]:
         """Named activations of one forward pass, TransformerLens names where the field has them.
 
         Always holds `logits`, and `neurons` [rows, *answers, width]: the last hidden layer after its non-linearity,

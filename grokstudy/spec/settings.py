@@ -26,8 +26,8 @@ class EngineSettings:
 
     device: Literal["cpu", "cuda"] = setting("cpu", help="where packs are stepped")
     threads: int = setting(1, help="CPU threads per pack")
-    compile: bool = setting(
-        False, help="torch.compile the gradient (needs a C++ compiler; a cold compile takes 10-80 s)"
+    compile: bool | None = setting(
+        None, help="torch.compile gradients not written by hand; null = the study's first run finds out if it pays"
     )
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class EarlyEndSettings:
     """Whether trials end before the budget once they have generalised. Off by default: a trial that ended cannot show
     that it forgets. It changes no number of the steps that are made."""
 
-    after: float | None = setting(None, help="end a trial at this many t_gen (>= 5); null = at its budget")
+    after: float | None = setting(None, help="end a trial at so many t_gen (>= 5); null = at its budget")
 
     def __post_init__(self) -> None:
         if self.after is not None and not 5 <= self.after < float("inf"):
@@ -61,7 +61,7 @@ class EarlyEndSettings:
 
     def reason(self) -> str:
         """For the column `stop_reason`."""
-        return f"early_end.after={self.after:g}: it reached {self.after:g} t_gen"
+        return f"early_end.after={self.after}: it was trained for that many t_gen"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,7 @@ class ClusterSettings:
     gpus_per_pack: float = setting(0.0, help="GPUs that Ray reserves for a pack; fractions allowed")
     max_packs: int | None = setting(None, help="packs at a time; null = as many as fit")
     pack_size: int = setting(64, help="largest number of trials in a pack")
+    pack_memory: float = setting(4.0, help="GB that a pack may take; larger ones are planned as several")
     snapshot_seconds: float = setting(60.0, help="wall-clock time between snapshots of a running pack")
     retries: int = setting(2, help="how often a pack whose worker died is started again")
 
@@ -101,6 +102,8 @@ class ClusterSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise BadInput(f"cluster.{name}: got {value}, must be >= 1.")
+        if self.pack_memory <= 0:
+            raise BadInput(f"cluster.pack_memory: got {self.pack_memory}, must be > 0 GB.")
         if self.snapshot_seconds <= 0:
             raise BadInput(f"cluster.snapshot_seconds: got {self.snapshot_seconds}, must be > 0.")
         if self.retries < 0:

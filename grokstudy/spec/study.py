@@ -17,6 +17,7 @@ from grokstudy.spec.interfaces import Sampler
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
+    EarlyEndSettings,
     EngineSettings,
     StorageSettings,
     TrackingSettings,
@@ -48,6 +49,7 @@ class StudySpec:
     measures: MeasureSettings = MeasureSettings()
     engine: EngineSettings = EngineSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    early_end: EarlyEndSettings = EarlyEndSettings()
     cluster: ClusterSettings = ClusterSettings()
     storage: StorageSettings = StorageSettings()
     tracking: TrackingSettings = TrackingSettings()

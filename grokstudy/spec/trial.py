@@ -117,6 +117,8 @@ class Noise:
             raise BadInput(f"noise.horizon: got {self.horizon}, noise.schedule={self.schedule} needs updates >= 1.")
         elif self.temperature == 0 and self.end == 0:
             raise BadInput(f"noise.temperature: got 0, so noise.schedule={self.schedule} changes nothing; raise it.")
+        if self.schedule != "const" and self.temperature == self.end:
+            raise BadInput(f"noise.end: got {self.end}, equals noise.temperature; use noise.schedule=const.")
         if self.schedule == "exponential" and (self.end == 0 or self.temperature == 0):
             raise BadInput("noise.end: an exponential schedule needs noise.temperature > 0 and noise.end > 0.")
 

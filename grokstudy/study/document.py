@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +14,12 @@ import yaml
 from grokstudy.spec.axes import Axis, Value
 from grokstudy.spec.decode import decode, decode_plugin
 from grokstudy.spec.errors import BadInput, DamagedFile
+from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Sampler
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
+    EarlyEndSettings,
     EngineSettings,
     StorageSettings,
     TrackingSettings,
@@ -32,6 +34,7 @@ RECORDS: Mapping[str, type] = {
     "measures": MeasureSettings,
     "engine": EngineSettings,
     "checkpoint": CheckpointSettings,
+    "early_end": EarlyEndSettings,
     "cluster": ClusterSettings,
     "storage": StorageSettings,
     "tracking": TrackingSettings,
@@ -70,7 +73,7 @@ def from_yaml(text: str, where: str) -> StudySpec:
             axes=tuple(Axis(**{**axis, "values": tuple(axis["values"])}) for axis in document["axes"]),
             sampler=sampler,
             budget=document["budget"],
-            **{key: decode(record, document[key], key) for key, record in RECORDS.items()},
+            **{key: decode(record, document.get(key, {}), key) for key, record in RECORDS.items()},
         )
     except BadInput:
         raise
@@ -97,14 +100,19 @@ def check_same_study(old: StudySpec, new: StudySpec) -> None:
     varied = {axis.path for axis in (*old.axes, *new.axes)}
     if "seed" in varied:
         varied |= {"seeds.data", "seeds.init", "seeds.batch", "seeds.noise"}
-    before, after = without(old.base, tuple(varied)), without(new.base, tuple(varied))
+    before, after = _fixed(old, varied), _fixed(new, varied)
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) != after.get(path):
             raise _different(old.name, path, before.get(path), after.get(path))
     for field in dataclasses.fields(EngineSettings):
         was, now = getattr(old.engine, field.name), getattr(new.engine, field.name)
-        if was != now:
+        if was != now and not (field.name == "compile" and now is None):  # null keeps what was chosen
             raise _different(old.name, f"engine.{field.name}", was, now)
+
+
+def _fixed(spec: StudySpec, varied: Collection[str]) -> dict[str, Value | tuple[Value, ...]]:
+    """Settings of the study's trials that no axis varies; one that was added since it was stored has its default."""
+    return {path: leaf.value for path, leaf in leaves(spec.trial({})).items() if path not in varied}
 
 
 def merged(old: StudySpec | None, new: StudySpec) -> StudySpec:

@@ -7,16 +7,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from grokstudy.engine.memory import member_bytes
 from grokstudy.engine.signature import signature
 from grokstudy.execution.job import LaneRef, PackJob, StartRef
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import Point
 from grokstudy.spec.identity import trial_id
+from grokstudy.spec.settings import EarlyEndSettings
 from grokstudy.spec.study import StudySpec, with_values
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.snapshots import SnapshotMeta
 from grokstudy.store.views import TrialState
 from grokstudy.study.forks import Parents
+
+NEVER = EarlyEndSettings()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,14 +52,17 @@ def planned_trials(spec: StudySpec, points: Iterable[Point], parents: Parents) -
     return list(trials.values())
 
 
-def is_done(state: TrialState | None, budget: int, *, only_censored: bool = False) -> bool:
+def is_done(
+    state: TrialState | None, budget: int, early_end: EarlyEndSettings = NEVER, *, only_censored: bool = False
+) -> bool:
     """Whether nothing is left to do for a trial at this budget.
 
-    A failed or stopped trial is never done, a diverged one always; `only_censored` leaves those with a t_gen alone too.
+    A failed or stopped trial is never done, a diverged one always, one that ended early as long as the rule still lets
+    it; `only_censored` leaves those with a t_gen alone too.
     """
     if state is None or state.status in ("failed", "stopped"):
         return False
-    if state.status == "diverged":
+    if state.status == "diverged" or early_end.is_due(state.steps_run, state.t_gen):
         return True
     return state.steps_run >= budget or (only_censored and state.t_gen is not None)
 
@@ -103,7 +110,8 @@ def pack_jobs(
 ) -> list[PackJob]:
     """Packs of trials with equal signature and equal step, in the order of their first trial.
 
-    A group is cut so that every slot gets a part of it: packs are small enough that none idles at the end.
+    A group is cut so that every slot gets a part of it and none idles at the end, and so that a pack fits
+    `cluster.pack_memory`.
     """
     groups: dict[tuple[str, int], list[PlannedTrial]] = {}
     for trial in trials:
@@ -112,6 +120,9 @@ def pack_jobs(
     jobs = []
     for (_, step), members in groups.items():
         size = min(spec.cluster.pack_size, math.ceil(len(members) / slots))
+        if size > 1:
+            fit = int(spec.cluster.pack_memory * 1e9 / member_bytes(members[0].spec, ring=spec.checkpoint.ring))
+            size = max(1, min(size, fit))
         for start in range(0, len(members), size):
             part = members[start : start + size]
             refs = tuple(starts.get(trial.trial_id) for trial in part)
@@ -126,6 +137,7 @@ def pack_jobs(
                     starts=refs if any(refs) else (),
                     engine=spec.engine,
                     checkpoint=spec.checkpoint,
+                    early_end=spec.early_end,
                     snapshot_seconds=spec.cluster.snapshot_seconds,
                     plugin_files=tuple(plugins.files()),
                 )

@@ -29,6 +29,7 @@ from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
 from grokstudy.study.forks import Parents
 from grokstudy.study.live import Projection
+from grokstudy.study.mode import resolved_mode
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, start_refs, stored_states
 from grokstudy.tracking.settings import resolved_uri
 
@@ -79,7 +80,13 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
         states = {state.trial_id: state for state in read_trials(folder)}
     parents = Parents(folder.storage, spec.name)
     trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [], parents)
-    left = [t for t in trials if not is_done(states.get(t.trial_id), spec.budget, only_censored=only_censored)]
+    left = [
+        trial
+        for trial in trials
+        if not is_done(states.get(trial.trial_id), spec.budget, spec.early_end, only_censored=only_censored)
+    ]
+    kept = None if old is None else old.engine
+    spec = dataclasses.replace(spec, engine=resolved_mode(spec.engine, kept, [t.spec for t in left], spec.budget))
     stored = stored_states(snapshots(folder), spec.budget) if left and old is not None else {}
     starts = start_refs(left, stored, parents)
     jobs = pack_jobs(spec, folder.storage.uri, left, stored, starts, slots)
@@ -105,8 +112,8 @@ def run_study(
         with study_lock(plan.folder) as lock:
             if lock.taken_over_from:
                 board.notices.append(f"Went on after {lock.taken_over_from}, which no longer runs.")
-            plan = plan_study(spec, execution.slots(), only_censored=only_censored)  # another run may just have ended
-            record_attempt(plan.folder, merged(stored_spec(plan.folder), spec))
+            plan = plan_study(plan.spec, execution.slots(), only_censored=only_censored)  # another may just have ended
+            record_attempt(plan.folder, merged(stored_spec(plan.folder), plan.spec))
             return _run(plan, execution, board, max_hours)
 
 

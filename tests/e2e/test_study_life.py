@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -219,3 +220,28 @@ def _wait(condition: object, process: object, seconds: float = 60.0) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "nothing happened in time"
         time.sleep(0.02)
+
+
+def test_early_end_is_recorded_and_is_an_end_until_the_rule_is_dropped(tmp_path: Path) -> None:
+    """Off by default; on, a trial is followed to five times its t_gen, and says so."""
+    fast = ["preset=quad23", "regularization.weight_decay=3", "task.frac_train=0.7", "seed=seeds(2)", "budget=1000"]
+    words = [*fast, "tracking=none", "cluster=none", f"storage.root={tmp_path}"]
+
+    def trained(*more: str) -> tuple[int, pd.DataFrame]:
+        ran = run_study(compose_study([*words, *more], name="early"), Board(study="early")).ran
+        return ran, gs.open(f"{tmp_path}/early").trials().sort_values("seed")
+
+    first, rows = trained("early_end.after=5")
+    assert first == 2
+    assert set(rows.status) == {"ended_early"}
+    assert set(rows.retention) == {"kept"}
+    assert all(reason.startswith("early_end.after=5") for reason in rows.stop_reason)
+    # the first evaluation at five t_gen: evaluations are at most 3 % apart
+    assert ((rows.steps_run >= 5 * rows.t_gen) & (rows.steps_run <= 5.15 * rows.t_gen + 1)).all()
+    again, same = trained("early_end.after=5")
+    assert again == 0
+    assert same.written_at.tolist() == rows.written_at.tolist()
+    ran, whole = trained()
+    assert ran == 2
+    assert set(zip(whole.status, whole.steps_run, strict=True)) == {("done", 1000)}
+    assert whole.t_gen.tolist() == rows.t_gen.tolist()

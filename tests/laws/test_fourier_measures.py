@@ -45,10 +45,17 @@ class Table(Model):
     def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def apply(self, params: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    def apply(
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Tensor,
+        keep: Mapping[str, Tensor] | None = None,
+        *,
+        answers: int = 0,
+    ) -> Tensor:
         return params["logits"][inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]]
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Tensor) -> dict[str, Tensor]:
+    def activations(self, params: Mapping[str, Tensor], inputs: Tensor, *, answers: int = 0) -> dict[str, Tensor]:
         return {"neurons": params["neurons"]}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:

@@ -118,3 +118,53 @@ def test_operations_generalise_in_the_order_of_power_et_al(tmp_path: Path) -> No
     assert at["mix_div_sub", 0.8]["t_gen"].median() < 600
     for op in ("x3plusxy", "x3plusxy2plusy", "random"):
         assert at[op, 0.8]["test_acc"].max() < 0.3, op
+
+
+@pytest.mark.campaign
+def test_corrupted_labels_give_the_four_phases_of_doshi_et_al(tmp_path: Path) -> None:
+    """The whole study. Stated (p = 97, half of the table, 35 % of labels corrupted), train/test accuracy: wd 0 .978/
+    .983 at 1,000; wd 5 .7855/1.0 at 500; wd 15 .6537/1.0; wd 20 test 1.0 at 300, .25 at 1,600, .011 at 2,800. Measured:
+    .977/.975, .791/1.0, .653/1.0, 1.0, .222, .013. One seed of another generator: shares within .03.
+    """
+    trials = run(tmp_path, "study=doshi_phases", "measures.names=[]")
+    curves = gs.open("s", str(tmp_path)).curves().merge(trials[["trial_id", "regularization.weight_decay"]])
+    at = curves.set_index(["regularization.weight_decay", "step"])
+    assert at.loc[(0.0, 1000), "train_acc"] == pytest.approx(0.978, abs=0.03), "coexistence"
+    assert at.loc[(0.0, 1000), "test_acc"] == pytest.approx(0.983, abs=0.03)
+    assert at.loc[(5.0, 500), "train_acc"] == pytest.approx(0.7855, abs=0.03), "partial inversion"
+    assert at.loc[(5.0, 500), "test_acc"] > 0.99
+    # Full inversion: right are 1 - xi + xi / p of the train labels, those whose redrawn label is the true one included.
+    assert at.loc[(15.0, 3000), "train_acc"] == pytest.approx(1 - 0.35 + 0.35 / 97, abs=0.005)
+    assert at.loc[(15.0, 3000), "train_acc_clean"] == 1
+    assert at.loc[(15.0, 3000), "train_acc_corrupted"] < 0.01
+    assert at.loc[(20.0, 300), "test_acc"] > 0.99, "forgetting"
+    assert at.loc[(20.0, 1600), "test_acc"] < 0.5
+    assert at.loc[(20.0, 2800), "test_acc"] < 0.1
+    assert trials.set_index("regularization.weight_decay").loc[20.0, "retention"] == "lost"
+
+
+@pytest.mark.campaign
+def test_large_starts_delay_handwritten_digits_and_need_weight_decay(tmp_path: Path) -> None:
+    """The whole study, read where real data level off (test accuracy .8). Stated for init scale 8: memorised at 1,300
+    with test .28, .80 at 4,000; scale 1: no delay. Measured medians of 3 seeds in the bounds."""
+    trials = run(tmp_path, "study=init_scale_digits")
+    rows = trials.groupby(["init.scale", "regularization.weight_decay"])[["t_mem", "test_acc", "test_acc_at_t_mem"]]
+    at = rows.median()
+    assert at.loc[(1.0, 0.1), "test_acc_at_t_mem"] > 0.8, "generalises while it memorises"
+    assert at.loc[(8.0, 0.1), "test_acc_at_t_mem"] < 0.5
+    assert at.loc[(8.0, 0.1), "test_acc"] > 0.75, "long after"
+    assert at.loc[(8.0, 0.0), "test_acc"] < 0.4, "never without weight decay"
+    assert at["t_mem"].unstack()[0.1].is_monotonic_increasing
+
+
+@pytest.mark.campaign
+def test_parity_generalises_with_data_and_weight_decay(tmp_path: Path) -> None:
+    """The whole plane. Stated: 750 rows wd .3 generalise at 2,450-4,100, wd 0 never in 20,000. Measured: 3,600."""
+    trials = run(tmp_path, "study=parity_plane_small")
+    at = dict(iter(trials.groupby(["regularization.weight_decay", "task.train"])))
+    assert trials["t_mem"].notna().all()
+    assert at[0.3, 750]["t_gen"].between(2000, 5500).all()
+    assert (at[0.3, 750]["outcome"] == "grokking").all()
+    for rows in (750, 500):
+        assert at[0.0, rows]["t_gen"].isna().all()
+    assert at[0.3, 1250]["t_gen"].median() < at[0.3, 1000]["t_gen"].median() < at[0.3, 750]["t_gen"].median()

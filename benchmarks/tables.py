@@ -1,0 +1,160 @@
+"""The tables of README.md, made from results.json; a script that writes results puts its table there by itself.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+HERE = Path(__file__).resolve().parent
+RESULTS, PAGE = HERE / "results.json", HERE / "README.md"
+
+Columns: TypeAlias = Sequence[tuple[str, Callable[[Mapping[str, Any]], str]]]
+"""Heading, and the text of its cell."""
+
+
+def number(name: str, spec: str = ".3g") -> Callable[[Mapping[str, Any]], str]:
+    """The cell of a number that a setting may lack."""
+    return lambda row: "" if row[name] is None else format(row[name], spec)
+
+
+STEP_COLUMNS: Columns = (
+    ("setting", lambda row: f"{row['name']} (`{row['key']}`)"),
+    ("members", lambda row: str(row["members"])),
+    ("threads", lambda row: str(row["threads"])),
+    ("plain ms", number("plain")),
+    ("engine ms", number("eager")),
+    ("times faster", number("eager_ratio", ".2f")),
+    ("compiled ms", number("compiled")),
+    ("times faster", number("compiled_ratio", ".2f")),
+    ("one evaluation ms", number("evaluation")),
+    ("all evaluations", number("evaluation_share", ".1%")),
+)
+PRODUCT_COLUMNS: Columns = (
+    ("setting", lambda row: f"{row['name']} (`{row['key']}`)"),
+    ("threads", lambda row: str(row["threads"])),
+    ("plain GFLOP", number("plain_gflop")),
+    ("engine GFLOP", number("gflop")),
+    ("engine GFLOP/s", number("gflops")),
+    ("peak GFLOP/s", number("peak")),
+    ("share of peak", lambda row: f"{row['gflops'] / row['peak']:.0%}"),
+)
+COST_COLUMNS: Columns = (
+    ("study", lambda row: row["name"]),
+    ("updates s", number("updates", ".1f")),
+    ("evaluations", number("evaluations", ".1%")),
+    ("curves, rows", number("rows", ".1%")),
+    ("checkpoints", number("checkpoints", ".1%")),
+    ("ring", number("ring", ".1%")),
+    ("snapshots", number("snapshots", ".1%")),
+    ("all of it", number("all", ".1%")),
+)
+MEMORY_COLUMNS: Columns = (
+    ("pack", lambda row: row["name"]),
+    ("members", lambda row: str(row["members"])),
+    ("peak GB", number("peak_gb", ".2f")),
+    ("of it before the pack GB", number("before_gb", ".2f")),
+)
+
+
+def step_table(numbers: Mapping[str, Any]) -> str:
+    """ms per member and update."""
+    columns = STEP_COLUMNS
+    if all(row["compiled"] is None for row in numbers["results"]):
+        columns = [column for i, column in enumerate(STEP_COLUMNS) if i not in (6, 7)]
+    return _table(columns, numbers["results"])
+
+
+def product_table(numbers: Mapping[str, Any]) -> str:
+    """Matrix products of an update."""
+    return _table(PRODUCT_COLUMNS, numbers["results"])
+
+
+def profile_table(numbers: Mapping[str, Any]) -> str:
+    """Shares of an update's time."""
+    by_setting: Mapping[str, Mapping[str, float]] = numbers["shares"]
+    kinds = next(iter(by_setting.values()))
+    lines = [f"| {kind} | {' | '.join(f'{own[kind]:.0%}' for own in by_setting.values())} |" for kind in kinds]
+    heads = [f"| share of an update | {' | '.join(by_setting)} |", "|---" + "|---:" * len(by_setting) + "|"]
+    return "\n".join([*heads, *lines])
+
+
+def cost_table(numbers: Mapping[str, Any]) -> str:
+    """What there is besides updates, as shares of their time."""
+    return _table(COST_COLUMNS, numbers["costs"])
+
+
+def memory_table(numbers: Mapping[str, Any]) -> str:
+    """Peak memory of a worker."""
+    return _table(MEMORY_COLUMNS, numbers["memory"])
+
+
+def overhead_table(numbers: Mapping[str, Any]) -> str:
+    """Stages of a study."""
+    stages = {name: value for name, value in numbers.items() if isinstance(value, float) and name != "load"}
+    lines = [f"{name:36} {value:8.2f}" for name, value in stages.items()]
+    return "\n".join(["```", *lines, "```"])
+
+
+TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "step_time": ("step_time", step_table),
+    "products": ("step_time", product_table),
+    "profile": ("profile", profile_table),
+    "costs": ("costs", cost_table),
+    "memory": ("costs", memory_table),
+    "study_overhead": ("study_overhead", overhead_table),
+}
+"""By its name in the page: the question in results.json that it answers."""
+COMMANDS = {
+    "step_time": "python benchmarks/step_time.py",
+    "profile": "python benchmarks/step_time.py --profile",
+    "costs": "python benchmarks/costs.py",
+    "study_overhead": "python benchmarks/study_overhead.py",
+}
+
+
+def rendered(page: str, results: Mapping[str, Any]) -> str:
+    """The page with every block `<!-- table: NAME --> ... <!-- /table -->` filled anew."""
+
+    def block(found: re.Match[str]) -> str:
+        question, table = TABLES[found[1]]
+        numbers = results.get(question)
+        text = "Not run yet." if numbers is None else f"{_origin(question, numbers)}\n\n{table(numbers)}"
+        return f"<!-- table: {found[1]} -->\n{text}\n<!-- /table -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- /table -->", block, page, flags=re.DOTALL)
+
+
+def head(columns: Columns) -> str:
+    """The two first lines of a table."""
+    return f"| {' | '.join(name for name, _ in columns)} |\n|---{'|---:' * (len(columns) - 1)}|"
+
+
+def row(columns: Columns, values: Mapping[str, Any]) -> str:
+    """One more line."""
+    return f"| {' | '.join(cell(values) for _, cell in columns)} |"
+
+
+def _table(columns: Columns, rows: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join([head(columns), *(row(columns, values) for values in rows)])
+
+
+def _origin(question: str, numbers: Mapping[str, Any]) -> str:
+    return (
+        f"`{COMMANDS[question]}` on {numbers['cores']} cores of {numbers['cpu']}, torch {numbers['torch']}, commit "
+        f"{numbers['commit']}, {numbers['date']}, load {numbers['load']}:"
+    )
+
+
+def write() -> None:
+    """Fills the page's tables."""
+    PAGE.write_text(rendered(PAGE.read_text(), json.loads(RESULTS.read_text())))
+
+
+if __name__ == "__main__":
+    write()
