@@ -211,15 +211,15 @@ def _tables(
     corrupted = np.stack(
         [(every != d.labels).reshape(len(every), -1).any(1) for every, d in zip(labels, data, strict=True)]
     )
-    splits = np.stack([np.stack([_mask(rows, len(d.labels)) for rows in (d.train, d.test)]) for d in data])
+    splits = np.stack([np.stack([d.train_mask(), d.test_mask()]) for d in data])
     first = data[0]
     return Tables(
         inputs=inputs,
         labels=torch.stack([_tensor(each, dtype) for each in labels]).to(device),
         splits=torch.from_numpy(splits).to(device),
         corrupted=torch.from_numpy(corrupted).to(device) if corrupted.any() else None,
-        weights=None if first.weights is None else torch.from_numpy(_stacked([d.weights for d in data])).to(device),
-        slice_of=None if first.slice_of is None else torch.from_numpy(_stacked([d.slice_of for d in data])).to(device),
+        weights=None if first.weights is None else torch.from_numpy(_of_all([d.weights for d in data])).to(device),
+        slice_of=None if first.slice_of is None else torch.from_numpy(_of_all([d.slice_of for d in data])).to(device),
         slices=len(first.slices),
         tolerance=torch.tensor([d.tolerance for d in data], dtype=dtype, device=device),
         scale=scale,
@@ -227,7 +227,7 @@ def _tables(
     )
 
 
-def _stacked(arrays: Sequence[Num[np.ndarray, "rows *answers"] | None]) -> Num[np.ndarray, "members rows *answers"]:
+def _of_all(arrays: Sequence[Num[np.ndarray, "rows *answers"] | None]) -> Num[np.ndarray, "members rows *answers"]:
     """Arrays that all members have if one of them does."""
     return np.stack([array for array in arrays if array is not None])
 
@@ -244,9 +244,3 @@ def _tensor(values: Num[np.ndarray, "*shape"], dtype: torch.dtype) -> Num[Tensor
     """Tokens and classes as they are, real numbers in the precision of the weights."""
     tensor = torch.from_numpy(np.ascontiguousarray(values))
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def _mask(rows: Int[np.ndarray, " n"], of: int) -> Bool[np.ndarray, " rows"]:
-    mask = np.zeros(of, dtype=bool)
-    mask[rows] = True
-    return mask

@@ -25,11 +25,22 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Checkpoint:
-    """Weights of all members at one step, to be stored before the loop goes on (they are not copied)."""
+    """All members are to be stored as they are at this step, before the loop goes on: `state` is live, not a copy."""
 
-    step: int
-    trial_ids: tuple[str, ...]
-    tensors: dict[str, Tensor]
+    state: PackState
+
+    @property
+    def step(self) -> int:
+        return self.state.step
+
+    @property
+    def trial_ids(self) -> tuple[str, ...]:
+        return tuple(member.trial_id for member in self.state.members)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, stacked over members."""
+        return self.state.layout.views(self.state.params)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -117,7 +128,7 @@ def run_pack(
                 yield from _transitions(state, checkpoint)
             if checkpoint.schedule and state.step != kept_at and is_checkpoint(state.step, checkpoint.steps):
                 kept_at = state.step
-                yield _weights(state)
+                yield Checkpoint(state=state)
 
             diverged = _diverged(state)
             early = _early(state, early_end) - diverged
@@ -178,11 +189,3 @@ def _transitions(state: PackState, checkpoint: CheckpointSettings) -> Iterator[T
                 tensors=state.layout.views(watch.ring.stacked()),
             )
             watch.ring = Ring()
-
-
-def _weights(state: PackState) -> Checkpoint:
-    return Checkpoint(
-        step=state.step,
-        trial_ids=tuple(member.trial_id for member in state.members),
-        tensors=state.layout.views(state.params),
-    )

@@ -75,7 +75,7 @@ class Pack:
     """What `own_snapshot` found."""
     tally: Tally
     stepped: bool = False
-    """Whether the pack could be built, so that it came to its first update (or to its end)."""
+    """Whether the pack could be built, so that its loop yielded anything."""
     index: list[CheckpointRow] = dataclasses.field(default_factory=list)
     last_step: int = 0
     started: float = dataclasses.field(default_factory=time.monotonic)
@@ -88,21 +88,15 @@ class Pack:
         resume = self._resume()
         self.last_step = resume[0] if resume else 0
         state: PackState | None = None
-        due: Checkpoint | None = None
         try:
             job = self.job
             for event in run_pack(self.members, job.budget, job.engine, job.checkpoint, resume, job.early_end):
-                if isinstance(event, Checkpoint):
-                    due = event  # what follows is of the same step and brings the optimizer's state
-                    continue
-                if isinstance(event, Transition):
-                    self._store_transition(event)
-                    continue
                 self.stepped = True
-                if due is not None:
-                    self._store_weights(event.state, range(len(due.trial_ids)), "scheduled")
-                    due = None
-                if isinstance(event, Tick):
+                if isinstance(event, Checkpoint):
+                    self._store_weights(event.state, range(len(event.state.members)), "scheduled")
+                elif isinstance(event, Transition):
+                    self._store_transition(event)
+                elif isinstance(event, Tick):
                     state, now = event.state, time.monotonic()
                     if now - self.progress_at > PROGRESS_SECONDS:
                         yield self._progress(state)

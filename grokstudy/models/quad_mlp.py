@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
 
-from grokstudy.models._products import product
+from grokstudy.models._layers import Layer
+from grokstudy.models._lookup import LookupGradient
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
@@ -17,6 +18,9 @@ from grokstudy.spec.interfaces import HandWritten, Loss, Model, ReadMatrices, Sh
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+TABLE = "UV"
+"""U above V: what the tokens of both positions read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,10 @@ class QuadMLP(Model):
         return "W"
 
     def gradient_by_hand(self, shape: Shape) -> HandWritten:
-        return _Gradient(vocab=shape.vocab)
+        lookup = LookupGradient(
+            table=TABLE, entries=2 * shape.vocab, stride=shape.vocab, layers=(Layer(W="W"),), kind="quad"
+        )
+        return _Gradient(lookup=lookup)
 
     def _pre(self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows 2"]) -> Float[Tensor, "rows width"]:
         from torch.nn.functional import embedding
@@ -90,27 +97,15 @@ class QuadMLP(Model):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Gradient:
-    """Three matrix products, and sums of table rows where a product with one-hot rows would stand.
+    """That of a one-layer network on the table [U; V], whose halves are the parameters."""
 
-    A row's pre-activation is the sum of two rows of [U; V]; the gradient of a row of [U; V] is the sum over the rows
-    that read it.
-    """
+    lookup: LookupGradient
 
-    vocab: int
-
-    def prepare(
-        self, inputs: Int[Tensor, "members rows 2"], dtype: torch.dtype
-    ) -> tuple[Int[Tensor, "members rows 2"], Int[Tensor, "members readers"], Int[Tensor, "members entries"]]:
-        """Entries of [U; V] that each row reads; the rows that read each entry, entry by entry; where they start."""
-        import torch
-
-        entries = inputs + torch.tensor([0, self.vocab], device=inputs.device)
-        ordered, order = entries.flatten(1).sort(dim=1, stable=True)
-        every = torch.arange(2 * self.vocab, device=inputs.device).expand(len(inputs), -1).contiguous()
-        return entries, order // 2, torch.searchsorted(ordered, every)
+    def prepare(self, inputs: Int[Tensor, "members rows 2"], dtype: torch.dtype) -> tuple[Tensor, ...]:
+        return self.lookup.prepare(inputs, dtype)
 
     def logits(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows outputs"]:
-        return product(self._pre(params, prepared).square_(), params["W"])
+        return self.lookup.logits(_with_table(params), prepared)
 
     def write_gradient(
         self,
@@ -121,19 +116,16 @@ class _Gradient:
         loss: Loss,
         out: Mapping[str, Tensor],
     ) -> None:
-        from torch.nn.functional import embedding_bag
-
-        pre = self._pre(params, prepared)
-        neurons = pre * pre
-        d_logits = loss.logit_gradient(product(neurons, params["W"]), labels).mul_(weights[:, None])
-        d_pre = product(d_logits, params["W"].T).mul_(pre).mul_(2)
-        d_UV = embedding_bag(prepared[1], d_pre, prepared[2], mode="sum")
-        out["U"].copy_(d_UV[: self.vocab])
-        out["V"].copy_(d_UV[self.vocab :])
-        out["W"].copy_(product(d_logits.T.contiguous(), neurons).T)  # fewer rows to copy than neurons transposed
-
-    def _pre(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows width"]:
         import torch
 
-        table = torch.cat([params["U"], params["V"]])
-        return torch.nn.functional.embedding_bag(prepared[0], table, mode="sum")
+        whole = _with_table(params)
+        d_table = torch.empty_like(whole[TABLE])
+        self.lookup.write_gradient(whole, prepared, labels, weights, loss, {TABLE: d_table, "W": out["W"]})
+        out["U"].copy_(d_table[: self.lookup.stride])
+        out["V"].copy_(d_table[self.lookup.stride :])
+
+
+def _with_table(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    return {TABLE: torch.cat([params["U"], params["V"]]), "W": params["W"]}

@@ -12,7 +12,7 @@ from grokstudy.spec import plugins
 from grokstudy.spec.axes import rounded
 from grokstudy.spec.errors import BadInput, nearest, unknown
 from grokstudy.spec.fields import path_name
-from grokstudy.spec.interfaces import Model, Plugin
+from grokstudy.spec.interfaces import Plugin
 from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.trial import Regularization, Seeds, TrialSpec
 
@@ -91,10 +91,7 @@ def decode_plugin(group: str, data: Any) -> Plugin:
     if not isinstance(data, Mapping) or "name" not in data:
         raise BadInput(f"{group}: expected `name` and settings, got {data!r}. See `grokstudy list {GROUPS[group]}`.")
     cls = plugins.load(GROUPS[group], str(data["name"]), group)
-    plugin = decode(cls, {key: value for key, value in data.items() if key != "name"}, group)
-    if isinstance(plugin, Model) and not plugin.output_scale > 0:  # every model has it, so no model can forget to check
-        raise BadInput(f"{group}.output_scale: got {plugin.output_scale}, must be > 0 (1 = the logits as they are).")
-    return plugin
+    return decode(cls, {key: value for key, value in data.items() if key != "name"}, group)
 
 
 def decode_value(hint: Any, value: Any, path: str, name: str = "") -> Any:

@@ -78,8 +78,14 @@ class TaskData:
     """With real targets: an answer is right if no number is off by this or more."""
 
     def train_mask(self) -> Bool[np.ndarray, " rows"]:
+        return self._mask(self.train)
+
+    def test_mask(self) -> Bool[np.ndarray, " rows"]:
+        return self._mask(self.test)
+
+    def _mask(self, rows: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " rows"]:
         mask = np.zeros(len(self.labels), dtype=bool)
-        mask[self.train] = True
+        mask[rows] = True
         return mask
 
 

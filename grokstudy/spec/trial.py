@@ -191,7 +191,9 @@ class TrialSpec:
     engine: Numerics = dataclasses.field(default_factory=Numerics)
 
     def __post_init__(self) -> None:
-        shape = self.task.shape()
+        scale, shape = self.model.output_scale, self.task.shape()
+        if not scale > 0:
+            raise BadInput(f"model.output_scale: got {scale}, must be > 0 (1 = the logits as they are).")
         self.model.check(shape)
         self.loss.check(shape)
         self._check_optimizer()
