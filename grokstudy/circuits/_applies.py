@@ -20,3 +20,10 @@ def unless_fourier(spec: TrialSpec) -> str | None:
     if isinstance(spec.task, Modular) and spec.task.op not in FOURIER_OPERATIONS:
         return f"defined for task.op = add or sub (answers periodic in a and b), this trial has {spec.task.op}"
     return unless_modular(spec)
+
+
+def unless_classes(spec: TrialSpec) -> str | None:
+    """None for tasks whose answers are classes, else why the measure is not defined."""
+    if spec.task.shape().real_targets:
+        return f"defined for answers that are classes, task={plugin_name(spec.task)} has real numbers"
+    return None

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from grokstudy.spec.measure import Subject
@@ -15,7 +15,7 @@ from grokstudy.spec.trial import TrialSpec, plugin_name
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Split:
-    """Rows of the grid with the labels they are judged by."""
+    """Rows with the labels they are judged by."""
 
     rows: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
@@ -23,16 +23,18 @@ class Split:
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Network:
-    """One network evaluated on every input of its task, in float64."""
+    """One network evaluated on every input of its task, in float64.
+
+    Where an input has several answers, `rows` are all answers of all inputs, one input after the other.
+    """
 
     p: int
-    """Answers."""
-    a: Int[Tensor, " rows"]
-    b: Int[Tensor, " rows"]
+    """Classes of an answer; the modulus of a modular task."""
+    inputs: Num[Tensor, "inputs positions"]
     answer: Int[Tensor, " rows"]
     """Clean labels; for add and sub this is a + b or a - b mod p."""
     logits: Float[Tensor, "rows p"]
-    """Over the p answers only: any further output (a "=" token) is dropped."""
+    """Over the p classes only: any further output (a "=" token) is dropped."""
     neurons: Float[Tensor, "rows neurons"]
     """What the neuron rule reads: see `reads_before_square`."""
     W_E: Float[Tensor, "width vocab"]
@@ -43,6 +45,16 @@ class Network:
     """Clean labels; empty if there are no test rows."""
     all: Split
     """Every row with its clean label."""
+
+    @property
+    def a(self) -> Int[Tensor, " rows"]:
+        """First token, of tasks whose inputs are pairs."""
+        return self.inputs[:, 0]
+
+    @property
+    def b(self) -> Int[Tensor, " rows"]:
+        """Second token."""
+        return self.inputs[:, 1]
 
     def splits(self) -> tuple[tuple[str, Split], ...]:
         return ("train", self.train), ("test", self.test), ("all", self.all)
@@ -62,28 +74,37 @@ def reads_before_square(spec: TrialSpec) -> bool:
 # it can be: one network of p = 113 is 60 MB, and measures are asked for one network at a time.
 @functools.lru_cache(maxsize=1)
 def network(subject: Subject) -> Network:
-    """The network of `subject`, computed once while measures of the same subject follow each other."""
-    data, model, answers = subject.data, subject.spec.model, subject.data.shape.answers
-    inputs = torch.from_numpy(data.inputs).long()
+    """The network of `subject`, computed once while measures of the same subject follow each other.
+
+    For tasks with classes (`unless_classes`).
+    """
+    data, model, shape = subject.data, subject.spec.model, subject.data.shape
+    inputs = torch.from_numpy(data.inputs)
     labels = torch.from_numpy(data.labels).long()
-    train, test = torch.from_numpy(data.train).long(), torch.from_numpy(data.test).long()
     with torch.no_grad():
-        logits = model.apply(subject.params, inputs, answers=answers)[:, : data.shape.classes]
-        seen = model.activations(subject.params, inputs, answers=answers)
-        matrices = model.matrices(subject.params, data.shape)
+        seen = model.activations(subject.params, inputs if shape.vocab == 0 else inputs.long(), answers=shape.answers)
+        matrices = model.matrices(subject.params, shape)
+    neurons = seen["pre" if reads_before_square(subject.spec) else "neurons"]
+    train, test = torch.from_numpy(data.train).long(), torch.from_numpy(data.test).long()
     return Network(
-        p=data.shape.classes,
-        a=inputs[:, 0],
-        b=inputs[:, 1],
-        answer=labels,
-        logits=logits.double(),
-        neurons=seen["pre" if reads_before_square(subject.spec) else "neurons"].double(),
+        p=shape.classes,
+        inputs=inputs,
+        answer=labels.flatten(),
+        logits=seen["logits"][..., : shape.classes].flatten(0, -2).double(),
+        neurons=neurons.flatten(0, -2).double(),
         W_E=matrices.W_E.double(),
         W_L=matrices.W_L.double(),
-        train=Split(rows=train, labels=torch.from_numpy(data.train_labels).long()),
-        test=Split(rows=test, labels=labels[test]),
-        all=Split(rows=torch.arange(len(labels)), labels=labels),
+        train=_split(train, torch.from_numpy(data.train_labels).long()),
+        test=_split(test, labels[test]),
+        all=_split(torch.arange(len(labels)), labels),
     )
+
+
+def _split(inputs: Int[Tensor, " n"], labels: Int[Tensor, "n *answers"]) -> Split:
+    """Rows of all answers of these inputs."""
+    per_input = labels[0].numel() if len(labels) else 1
+    rows = inputs[:, None] * per_input + torch.arange(per_input)
+    return Split(rows=rows.flatten(), labels=labels.flatten())
 
 
 def cross_entropy(logits: Float[Tensor, "rows p"], split: Split) -> float:

@@ -28,6 +28,10 @@ class Subject:
     """Key frequencies of the trial's last generalised checkpoint; None if there are none (then `keys_reason` says
     why)."""
     keys_reason: str | None = None
+    start: Mapping[str, Tensor] | None = None
+    """The trial's weights at step 0, float64; None if they were not kept."""
+    final: Mapping[str, Tensor] | None = None
+    """Those of its last generalised checkpoint (where the keys come from), or of its last one if it has none."""
 
 
 class Measure(Plugin):
@@ -37,6 +41,8 @@ class Measure(Plugin):
     """Raised when the numbers change; stored with every value."""
     names: ClassVar[tuple[str, ...]]
     """Names of the values that `measure` returns."""
+    default: ClassVar[bool] = True
+    """Whether it is measured when nobody names it; False for what takes long."""
 
     @abstractmethod
     def applies(self, spec: TrialSpec) -> str | None:

@@ -27,7 +27,7 @@ _files: dict[tuple[str, str], Path] = {}
 def names(room: str) -> list[str]:
     """Names of the plug-ins in `room` ("tasks", "models", ...), sorted. Imports none of them."""
     package = importlib.import_module(f"grokstudy.{room}")
-    own = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
+    own = {m.name for m in pkgutil.iter_modules(package.__path__) if not (m.ispkg or m.name.startswith("_"))}
     return sorted(own | set(_entry_points(room)) | {name for kind, name in _files if kind == room})
 
 

@@ -56,7 +56,7 @@ class Table(Model):
         return params["logits"][inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]]
 
     def activations(self, params: Mapping[str, Tensor], inputs: Tensor, *, answers: int = 0) -> dict[str, Tensor]:
-        return {"neurons": params["neurons"]}
+        return {"neurons": params["neurons"], "logits": self.apply(params, inputs)}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         return ReadMatrices(W_E=params["W_E"], W_L=params["W_L"])
