@@ -60,6 +60,14 @@ MEMORY_COLUMNS: Columns = (
     ("peak GB", number("peak_gb", ".2f")),
     ("of it before the pack GB", number("before_gb", ".2f")),
 )
+MEASURE_COLUMNS: Columns = (
+    ("networks", lambda row: row["name"]),
+    ("values compared", lambda row: str(row["values"])),
+    ("notebook s", number("plain")),
+    ("measures s", number("ours")),
+    ("times faster", number("ratio", ".1f")),
+    ("all default measures s", number("default")),
+)
 
 
 def step_table(numbers: Mapping[str, Any]) -> str:
@@ -94,6 +102,11 @@ def memory_table(numbers: Mapping[str, Any]) -> str:
     return _table(MEMORY_COLUMNS, numbers["memory"])
 
 
+def measure_table(numbers: Mapping[str, Any]) -> str:
+    """Seconds per network."""
+    return _table(MEASURE_COLUMNS, numbers["results"])
+
+
 def overhead_table(numbers: Mapping[str, Any]) -> str:
     """Stages of a study."""
     stages = {name: value for name, value in numbers.items() if isinstance(value, float) and name != "load"}
@@ -107,6 +120,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "profile": ("profile", profile_table),
     "costs": ("costs", cost_table),
     "memory": ("costs", memory_table),
+    "measures": ("measures", measure_table),
     "study_overhead": ("study_overhead", overhead_table),
 }
 """By its name in the page: the question in results.json that it answers."""
@@ -114,6 +128,7 @@ COMMANDS = {
     "step_time": "python benchmarks/step_time.py",
     "profile": "python benchmarks/step_time.py --profile",
     "costs": "python benchmarks/costs.py",
+    "measures": "python benchmarks/measures.py",
     "study_overhead": "python benchmarks/study_overhead.py",
 }
 

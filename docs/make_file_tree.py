@@ -24,6 +24,8 @@ FOLDERS: Mapping[str, str] = {
     "grokstudy/store": "the study folder: parts, views, cache, lock, compaction",
     "grokstudy/engine": "packs, the loop, evaluation, checkpoints, snapshots",
     "grokstudy/circuits": "measures as pure functions of a network; `_` files are shared by them",
+    "grokstudy/circuits/detectors": "one algorithm each; found by file name",
+    "grokstudy/circuits/reference": "what networks learn, written by hand in plain numpy, with margins that prove it",
     "grokstudy/tasks": "plug-ins",
     "grokstudy/models": "plug-ins",
     "grokstudy/losses": "plug-ins",

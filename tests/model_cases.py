@@ -63,8 +63,13 @@ class Case:
         """Logits of the model, told how many answers a row has."""
         return self.model.apply(params, inputs, keep, answers=self.shape.answers)
 
-    def activations(self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"]) -> dict[str, Tensor]:
-        return self.model.activations(params, inputs, answers=self.shape.answers)
+    def activations(
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Num[Tensor, "rows positions"],
+        patch: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        return self.model.activations(params, inputs, answers=self.shape.answers, patch=patch)
 
     def labels(self, rows: int, seed: int = 1) -> Num[Tensor, "rows *answers"]:
         draw, shape = torch.Generator().manual_seed(seed), self.shape

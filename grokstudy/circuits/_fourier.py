@@ -10,11 +10,12 @@ Hence `basis(p)[j][index] / sqrt(p)` are orthonormal functions of the rows: `coe
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokstudy.spec.errors import BadInput
@@ -28,8 +29,11 @@ def frequencies(p: int) -> range:
     return range(1, p // 2 + 1)
 
 
+@functools.lru_cache(maxsize=8)
 def basis(p: int) -> Float[Tensor, "p p"]:
     """Orthonormal rows: the constant, cos and sin of k = 1, 2, ...; for even p the last row is cos(pi t) / sqrt(p).
+
+    Shared by all who ask for it: not to be written to.
 
     Source: Nanda et al. 2023 (arXiv 2301.05217), the code's make_fourier_basis, with the case of even p added.
     """
@@ -55,6 +59,14 @@ def rows_of(keys: Sequence[int], p: int) -> list[int]:
                 f"key_freqs: got {k}, must be in 1..{p // 2} for p = {p} (k and p - k are the same frequency)."
             )
     return [row for k in keys for row in (2 * k - 1, 2 * k) if row < p]
+
+
+def row_masks(sets: Sequence[Sequence[int]], p: int) -> Bool[Tensor, "sets p"]:
+    """Which rows of `basis(p)` each set of frequencies has. Errors as `rows_of`."""
+    masks = torch.zeros(len(sets), p, dtype=torch.bool)
+    for mask, keys in zip(masks, sets, strict=True):
+        mask[rows_of(keys, p)] = True
+    return masks
 
 
 def transform_1d(x: Float[Tensor, "*batch p"]) -> Float[Tensor, "*batch p"]:
@@ -93,10 +105,15 @@ def project(
 
 def frequency_power(coefs: Float[Tensor, "p *rest"]) -> Float[Tensor, "frequencies *rest"]:
     """Squared coefficients summed over the cosine and sine of each frequency; the constant is left out."""
-    p = coefs.shape[0]
-    k = (torch.arange(1, p) + 1) // 2
-    power = torch.zeros(p // 2, *coefs.shape[1:], dtype=coefs.dtype)
-    return power.index_add_(0, k - 1, coefs[1:] ** 2)
+    return per_frequency(coefs**2)
+
+
+def per_frequency(x: Float[Tensor, "p *rest"]) -> Float[Tensor, "frequencies *rest"]:
+    """Sums over the rows of `basis` of each frequency; the constant is left out."""
+    cosines, sines = x[1::2], x[2::2]
+    if len(cosines) == len(sines):
+        return cosines + sines
+    return torch.cat([cosines[:-1] + sines, cosines[-1:]])  # even p: its last frequency has no sine
 
 
 def gini(x: Float[Tensor, " n"]) -> float:

@@ -5,15 +5,17 @@ The keys of a trial are those of its last generalised checkpoint: earlier ones s
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal, TypeAlias, get_args
 
 import torch
 
-from grokstudy.circuits._applies import unless_fourier
+from grokstudy.circuits._applies import unless_periodic
 from grokstudy.circuits._fourier import frequencies, frequency_power, transform_1d
-from grokstudy.circuits._network import Network, network
+from grokstudy.circuits._network import Network
 from grokstudy.circuits._neurons import neuron_frequencies
+from grokstudy.circuits._periodic import periodic
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import unknown
 from grokstudy.spec.measure import Subject
@@ -75,18 +77,19 @@ def keys_of(subject: Subject, rule: Rule = "neuron") -> tuple[tuple[int, ...] | 
         subject: the trial's last generalised checkpoint (its own `key_freqs` are not looked at).
         rule: how a key is recognised.
     """
-    if reason := unless_fourier(subject.spec):
+    if reason := unless_periodic(subject.spec):
         return None, reason
-    net = network(subject)
+    net = periodic(subject)
     keys = key_freqs(net, rule)
     if not keys:
         return None, NO_KEYS
     return (None, SATURATED) if is_saturated(keys, net.p) else (keys, None)
 
 
-def random_key_sets(seed: int, p: int, size: int) -> list[tuple[int, ...]]:
+@functools.lru_cache(maxsize=64)
+def random_key_sets(seed: int, p: int, size: int) -> tuple[tuple[int, ...], ...]:
     """Random sets of `size` frequencies for control; the sets of one seed are nested in `size`."""
-    return [
+    return tuple(
         tuple(sorted(int(k) + 1 for k in generator(seed, "random_keys", str(i)).permutation(p // 2)[:size]))
         for i in range(RANDOM_SETS)
-    ]
+    )

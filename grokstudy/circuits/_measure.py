@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection
 from typing import Any
 
@@ -11,15 +12,15 @@ from grokstudy.circuits._values import undefined
 from grokstudy.spec import plugins
 from grokstudy.spec.errors import unknown
 from grokstudy.spec.measure import Measure, Subject
-from grokstudy.spec.rows import MeasureValue
+from grokstudy.spec.rows import RAISED, MeasureValue
 
 
 def measure_network(subject: Subject, only: Collection[str] | None = None, rule: str = "neuron") -> list[MeasureValue]:
-    """Values of all measures, plug-ins in name order; one not defined for such trials gives one NULL with the reason.
+    """Values of measures, plug-ins in name order; one not defined for such trials gives one NULL with the reason.
 
     Args:
         subject: the network; its `key_freqs` were found by `rule`.
-        only: names of measure plug-ins; None for all.
+        only: names of measure plug-ins; None for the default ones.
         rule: key-frequency rule, stored in the protocol of measures that depend on keys.
 
     Raises:
@@ -36,7 +37,8 @@ def measures(only: Collection[str] | None = None, rule: str = "neuron") -> list[
     for name in only or ():
         if name not in names:
             raise unknown("measure", name, names, "See `grokstudy list measures`.")
-    return [(name, _load(name, rule)) for name in names if only is None or name in only]
+    chosen = [(name, _load(name, rule)) for name in names if only is None or name in only]
+    return [(name, measure) for name, measure in chosen if only is not None or measure.default]
 
 
 def _load(name: str, rule: str) -> Measure:
@@ -49,6 +51,12 @@ def _load(name: str, rule: str) -> Measure:
 
 def _values(named: tuple[str, Measure], subject: Subject) -> list[MeasureValue]:
     name, measure = named
-    if reason := measure.applies(subject.spec):
-        return [undefined(name, reason, protocol="", version=measure.version)]
-    return measure.measure(subject)
+    try:
+        if reason := measure.applies(subject.spec):
+            return [undefined(name, reason, protocol="", version=measure.version)]
+        return measure.measure(subject)
+    except Exception as error:  # whatever a user's measure may raise costs its own values and no others
+        if os.environ.get("GROKSTUDY_DEBUG"):
+            raise
+        reason = f"{RAISED}{type(error).__name__}: {error}"
+        return [undefined(value, reason, protocol="", version=measure.version) for value in measure.names]

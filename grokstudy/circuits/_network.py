@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int, Num
@@ -11,6 +13,11 @@ from torch import Tensor
 
 from grokstudy.spec.measure import Subject
 from grokstudy.spec.trial import TrialSpec, plugin_name
+
+CHUNK = 1024
+"""Inputs evaluated at a time: what a model computes on the way stays in the processor's cache (twice as fast at p = 113
+as all 12,769 at once; several small networks at once, by vmap, are five times slower than one after the other)."""
+PATTERN = "attn.hook_pattern"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -39,6 +46,9 @@ class Network:
     """What the neuron rule reads: see `reads_before_square`."""
     W_E: Float[Tensor, "width vocab"]
     W_L: Float[Tensor, "p neurons"]
+    pattern: Float[Tensor, "rows positions heads"] | None
+    """Attention of a transformer's last block at its last position; None of other networks, and of those that answer
+    at several positions."""
     train: Split
     """Labels trained on, so corrupted ones stay corrupted."""
     test: Split
@@ -82,7 +92,7 @@ def network(subject: Subject) -> Network:
     inputs = torch.from_numpy(data.inputs)
     labels = torch.from_numpy(data.labels).long()
     with torch.no_grad():
-        seen = model.activations(subject.params, inputs if shape.vocab == 0 else inputs.long(), answers=shape.answers)
+        seen = _seen(subject, inputs if shape.vocab == 0 else inputs.long())
         matrices = model.matrices(subject.params, shape)
     neurons = seen["pre" if reads_before_square(subject.spec) else "neurons"]
     train, test = torch.from_numpy(data.train).long(), torch.from_numpy(data.test).long()
@@ -90,14 +100,30 @@ def network(subject: Subject) -> Network:
         p=shape.classes,
         inputs=inputs,
         answer=labels.flatten(),
-        logits=seen["logits"][..., : shape.classes].flatten(0, -2).double(),
+        logits=seen["logits"][..., : shape.classes].flatten(0, -2).double().contiguous(),
         neurons=neurons.flatten(0, -2).double(),
         W_E=matrices.W_E.double(),
         W_L=matrices.W_L.double(),
+        pattern=seen[PATTERN] if PATTERN in seen and not shape.answers else None,
         train=_split(train, torch.from_numpy(data.train_labels).long()),
         test=_split(test, labels[test]),
         all=_split(torch.arange(len(labels)), labels),
     )
+
+
+def _seen(subject: Subject, inputs: Num[Tensor, "inputs positions"]) -> Mapping[str, Tensor]:
+    """Activations that a `Network` holds, on all inputs; the pattern is that of the last block."""
+    whole: dict[str, Tensor] = {}
+    for start in range(0, len(inputs), CHUNK):
+        part = inputs[start : start + CHUNK]
+        seen = subject.spec.model.activations(subject.params, part, answers=subject.data.shape.answers)
+        for name, x in seen.items():
+            leaf = PATTERN if name.endswith(PATTERN) else name
+            if leaf in ("logits", "neurons", "pre", PATTERN):
+                if leaf not in whole:
+                    whole[leaf] = torch.empty(len(inputs), *x.shape[1:], dtype=x.dtype)
+                whole[leaf][start : start + CHUNK] = x
+    return whole
 
 
 def _split(inputs: Int[Tensor, " n"], labels: Int[Tensor, "n *answers"]) -> Split:
@@ -107,9 +133,29 @@ def _split(inputs: Int[Tensor, " n"], labels: Int[Tensor, "n *answers"]) -> Spli
     return Split(rows=rows.flatten(), labels=labels.flatten())
 
 
+def losses(net: Network, logits: Float[Tensor, "rows p"]) -> dict[str, float]:
+    """Mean cross entropy of such logits on each split of `net`, in nats. NaN without rows."""
+    clean = nll(logits, net.all.labels)
+    own = nll(logits[net.train.rows], net.train.labels)
+    return {"train": float(own.mean()), "test": float(clean[net.test.rows].mean()), "all": float(clean.mean())}
+
+
+def accuracies(net: Network, logits: Float[Tensor, "rows p"]) -> dict[str, float]:
+    """Share of each split's rows whose largest logit is at the label. NaN without rows and where a logit is NaN."""
+    best = logits.argmax(dim=1)
+    right = {name: (best[split.rows] == split.labels).double().mean() for name, split in net.splits()}
+    # argmax of NaN is an index like any other.
+    return {name: float(share) if bool(logits.sum().isfinite()) else math.nan for name, share in right.items()}
+
+
+def nll(logits: Float[Tensor, "rows p"], labels: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+    """Cross entropy of every row over the p answers, in nats."""
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
 def cross_entropy(logits: Float[Tensor, "rows p"], split: Split) -> float:
     """Mean cross entropy of the split's rows over the p answers, in nats (float64). NaN without rows."""
-    return float(torch.nn.functional.cross_entropy(logits[split.rows], split.labels))
+    return float(nll(logits[split.rows], split.labels).mean())
 
 
 def accuracy(logits: Float[Tensor, "rows p"], split: Split) -> float:

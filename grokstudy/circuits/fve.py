@@ -11,9 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokstudy.circuits._applies import unless_fourier
+from grokstudy.circuits._answer import by_cube, cube_coefficients, cube_length, part_losses, parts
+from grokstudy.circuits._applies import unless_periodic
 from grokstudy.circuits._keys import NO_KEYS, Rule, random_key_sets
-from grokstudy.circuits._network import Network, network
+from grokstudy.circuits._network import Network
+from grokstudy.circuits._periodic import periodic
+from grokstudy.circuits._splits import SPLITS, by_split
 from grokstudy.circuits._values import known, undefined
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
@@ -33,42 +36,68 @@ class FVE(Measure):
     each row's mean (what softmax ignores), `fve.double` the rows' and the classes' means. Control: 8 random key sets of
     equal size, averaged. The sign of a coefficient is not seen.
 
-    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.2; the paper does not state its centring.
+    `logit_alphas`: the coefficient alpha_k of every frequency k = 1 .. p // 2 (`values`; `value` is the largest), and
+    `.unit`: the same for regressors of length 1 over rows and classes. A negative one means labels that are shifted.
+    `ols_loss`: cross entropy of sum_k alpha_k cos(w_k (answer - c)) over the keys alone, nothing else.
+
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.2 and figure 14; the paper does not state its centring.
     """
 
     version: ClassVar[int] = 1
-    names: ClassVar[tuple[str, ...]] = ("fve", "fve.per_input", "fve.double", "fve_random_keys")
+    names: ClassVar[tuple[str, ...]] = (
+        "fve",
+        "fve.per_input",
+        "fve.double",
+        "fve_random_keys",
+        *(f"ols_loss.{split}" for split in SPLITS),
+        "logit_alphas",
+        "logit_alphas.unit",
+    )
+    needs_end: ClassVar[bool] = True
     rule: Rule = "neuron"
     """Rule that chose the keys."""
 
     def applies(self, spec: TrialSpec) -> str | None:
-        return unless_fourier(spec)
+        return unless_periodic(spec)
 
     def measure(self, subject: Subject) -> list[MeasureValue]:
+        net = periodic(subject)
+        unit = cube_coefficients(net)
+        return [*self._of_keys(subject, net, unit**2), *self._alphas(net, unit)]
+
+    def _of_keys(self, subject: Subject, net: Network, power: Float[Tensor, " frequencies"]) -> list[MeasureValue]:
         keys = subject.key_freqs
         if not keys:
-            reason = subject.keys_reason or NO_KEYS
-            return [
-                undefined(name, reason, protocol=text, version=self.version) for name, text in self._protocols().items()
-            ]
-        net = network(subject)
-        power = regressor_power(net)
-        by_row = net.logits - net.logits.mean(dim=1, keepdim=True)
-        least = ROUNDING * squares(net.logits)
+            reason, protocols = subject.keys_reason or NO_KEYS, self._protocols()
+            return [undefined(name, reason, protocol=text, version=self.version) for name, text in protocols.items()]
         random_sets = random_key_sets(subject.spec.seeds.init, net.p, len(keys))
-        explained = sum_over(power, keys)
-        control = statistics.fmean(sum_over(power, some) for some in random_sets)
+        explained, control = sum_over(power, keys), statistics.fmean(sum_over(power, some) for some in random_sets)
+        whole, by_row, double = variances(net.logits)
+        least = ROUNDING * float(net.logits.square().sum())
         shares = (
-            ("fve", explained, squares(net.logits - net.logits.mean())),
-            ("fve.per_input", explained, squares(by_row)),
-            ("fve.double", explained, squares(by_row - by_row.mean(dim=0))),
-            ("fve_random_keys", control, squares(net.logits - net.logits.mean())),
+            ("fve", explained, whole),
+            ("fve.per_input", explained, by_row),
+            ("fve.double", explained, double),
+            ("fve_random_keys", control, whole),
         )
+        [formula] = parts([by_cube(net)], [keys])
+        ols = part_losses(net, formula, torch.zeros(()))
         return [
-            undefined(name, CONSTANT, protocol=self._protocols()[name], version=self.version)
-            if variance <= least
-            else known(name, part / variance, protocol=self._protocols()[name], version=self.version)
-            for name, part, variance in shares
+            *(
+                undefined(name, CONSTANT, protocol=self._protocols()[name], version=self.version)
+                if variance <= least
+                else self._value(name, part / variance)
+                for name, part, variance in shares
+            ),
+            *by_split("ols_loss", ols, net, protocol=self._protocols()["ols_loss.all"], version=self.version),
+        ]
+
+    def _alphas(self, net: Network, unit: Float[Tensor, " frequencies"]) -> list[MeasureValue]:
+        numbers = {"logit_alphas": unit / cube_length(net.p), "logit_alphas.unit": unit}
+        protocol = {"logit_alphas": "regressor=cos", "logit_alphas.unit": "regressor=unit"}
+        return [
+            known(name, float(x.max()), values=x.tolist(), protocol=protocol[name], version=self.version)
+            for name, x in numbers.items()
         ]
 
     def _protocols(self) -> Mapping[str, str]:
@@ -77,24 +106,19 @@ class FVE(Measure):
             "fve.per_input": f"keys={self.rule};centre=per_input",
             "fve.double": f"keys={self.rule};centre=double",
             "fve_random_keys": f"keys=random8;size={self.rule};centre=global",
+            **{f"ols_loss.{split}": f"keys={self.rule};mean=none" for split in SPLITS},
         }
 
+    def _value(self, name: str, number: float) -> MeasureValue:
+        return known(name, number, protocol=self._protocols()[name], version=self.version)
 
-def regressor_power(net: Network) -> Float[Tensor, " frequencies"]:
-    """Squared length of the logits' projection on cos(w_k (answer - c)), for k = 1 .. p // 2."""
-    p = net.p
-    # The regressors depend on d = answer - c alone: sum the logits over equal d first.
-    d = (net.answer[:, None] - torch.arange(p)[None, :]) % p
-    sums = torch.zeros(p, dtype=net.logits.dtype).index_add_(0, d.flatten(), net.logits.flatten())
-    k = torch.arange(1, p // 2 + 1)
-    regressors = torch.cos((2 * torch.pi / p) * ((k[:, None] * torch.arange(p)[None, :]) % p).double())
-    # Every d occurs p * p times, hence the regressor's squared length over rows and classes.
-    return (regressors @ sums) ** 2 / (p**2 * (regressors**2).sum(dim=1))
+
+def variances(logits: Float[Tensor, "rows p"]) -> tuple[float, float, float]:
+    """Sums of squares less the global mean, less each row's mean, less rows' and classes' means."""
+    whole = float((logits - logits.mean()).square_().sum())
+    by_row = logits - logits.mean(dim=1, keepdim=True)
+    return whole, float(by_row.square().sum()), float(by_row.sub_(by_row.mean(dim=0)).square_().sum())
 
 
 def sum_over(power: Float[Tensor, " frequencies"], keys: Sequence[int]) -> float:
     return float(power[[k - 1 for k in keys]].sum())
-
-
-def squares(x: Float[Tensor, "rows p"]) -> float:
-    return float((x**2).sum())

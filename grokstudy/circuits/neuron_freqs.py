@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from grokstudy.circuits._applies import unless_fourier
-from grokstudy.circuits._network import network, reads_before_square
+from grokstudy.circuits._applies import unless_periodic
+from grokstudy.circuits._network import reads_before_square
 from grokstudy.circuits._neurons import EXPLAINED, neuron_frequencies
+from grokstudy.circuits._periodic import periodic
 from grokstudy.circuits._values import NOT_FINITE, known, undefined
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
@@ -30,16 +31,16 @@ class NeuronFreqs(Measure):
     names: ClassVar[tuple[str, ...]] = ("neuron_freq_fraction", "neuron_freqs", "dead_neurons")
 
     def applies(self, spec: TrialSpec) -> str | None:
-        return unless_fourier(spec)
+        return unless_periodic(spec)
 
     def measure(self, subject: Subject) -> list[MeasureValue]:
-        net = network(subject)
+        net = periodic(subject)
         read = "pre" if reads_before_square(subject.spec) else "post"
         protocol, version = f"block=3x3;frac={EXPLAINED};read={read}", self.version
-        if not bool(net.neurons.isfinite().all()):
+        neurons = neuron_frequencies(net)
+        if not neurons.finite:
             names = ("neuron_freq_fraction", "neuron_freqs", "dead_neurons")
             return [undefined(name, NOT_FINITE, protocol=protocol, version=version) for name in names]
-        neurons = neuron_frequencies(net)
         share, counts = float(neurons.explained.double().mean()), neurons.histogram(net.p).tolist()
         return [
             known("neuron_freq_fraction", share, protocol=protocol, version=version, otherwise=NO_LIVE_NEURONS),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from grokstudy.cli.read import Storage
+from grokstudy.cli.run import Plugins
 from grokstudy.cli.show import Format, out, print_json, progress
+from grokstudy.spec import plugins
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
 
@@ -27,6 +30,7 @@ class WeightsLayout(StrEnum):
 
     nanda = "nanda"
     transformer_lens = "transformer_lens"
+    grokstudy = "grokstudy"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,21 +47,31 @@ def measure(
     ] = Which.final,
     only: Annotated[list[str] | None, typer.Option("--only", help="measure plug-in; may be repeated")] = None,
     key_freq_rule: Annotated[str, typer.Option("--key-freq-rule", help="neuron, w_l or w_e")] = "neuron",
-    weights: Annotated[Path | None, typer.Option("--weights", help="safetensors file of another code base")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="weights file: .safetensors, or a state dict in .pt or .pth")
+    ] = None,
     layout: Annotated[
-        WeightsLayout, typer.Option("--layout", help="layout of --weights")
-    ] = WeightsLayout.transformer_lens,
+        WeightsLayout | None,
+        typer.Option("--layout", help="of --weights; default: as exported, else transformer_lens"),
+    ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="python_random:SEED:FRAC or a split.json")
-    ] = "python_random:0:0.3",
+        str | None,
+        typer.Option(
+            "--split",
+            help="of --weights: python_random:SEED:FRAC or a split.json; default: as exported, else seed 0, share 0.3",
+        ),
+    ] = None,
+    plugin: Plugins = None,
     format: Annotated[Format, typer.Option("--format", help="table or json")] = Format.table,
     storage: Storage = None,
 ) -> None:
     """Measures what is missing of a study (idempotent), or one weights file.
 
     Examples: grokstudy measure demo --checkpoints all --only fourier_losses ;
-    grokstudy measure --weights net.safetensors --layout nanda task=modular task.p=113 --split python_random:1:0.3
+    grokstudy measure --weights net.pth --layout nanda task=modular task.p=113 --split python_random:1:0.3
     """
+    for path in plugin or []:
+        plugins.add_file(path)
     if weights is not None:
         _file(weights, layout, words or [], split, key_freq_rule, only, format)
     elif not words or len(words) != 1 or "=" in words[0]:
@@ -99,19 +113,33 @@ def _study(name: str, which: Which, only: list[str] | None, rule: str, form: For
 
 
 def _file(
-    file: Path, layout: WeightsLayout, words: list[str], split: str, rule: str, only: list[str] | None, form: Format
+    file: Path,
+    layout: WeightsLayout | None,
+    words: list[str],
+    split: str | None,
+    rule: str,
+    only: list[str] | None,
+    form: Format,
 ) -> None:
     from grokstudy.circuits._json import as_json
     from grokstudy.measure_jobs.weights import measure_weights
-    from grokstudy.spec.compose import compose_study
 
-    spec = compose_study([*words, "model=transformer"])
-    if spec.axes:
-        raise BadInput(f"{spec.axes[0].path}: one file is one network; give one value.")
-    values, keys = measure_weights(file, layout.value, spec.base, split, rule, only)
+    trial = trial_of(words) if words else None
+    values, keys = measure_weights(file, None if layout is None else layout.value, trial, split, rule, only)
     if form is Format.json:
         print_json(as_json(values, keys, rule))
         return
     for value in values:
         shown = value.reason if value.value is None else f"{value.value:.6g}"
         out.print(f"{value.measure:32} {shown:>14}  {value.protocol}", markup=False)
+
+
+def trial_of(words: list[str]) -> Mapping[str, Any]:
+    """The config of one network: a transformer unless the words name another model."""
+    from grokstudy.spec.compose import compose_study
+
+    named = any(word.startswith("model=") for word in words)
+    spec = compose_study(words if named else ["model=transformer", *words])
+    if spec.axes:
+        raise BadInput(f"{spec.axes[0].path}: one file is one network; give one value.")
+    return spec.base

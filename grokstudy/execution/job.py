@@ -51,6 +51,8 @@ class PackJob:
     early_end: EarlyEndSettings
     snapshot_seconds: float
     plugin_files: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
+    """Measure plug-ins computed at every scheduled checkpoint."""
 
     @property
     def pack_id(self) -> str:

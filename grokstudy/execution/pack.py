@@ -17,6 +17,7 @@ from grokstudy.engine.loop import Checkpoint, Leaving, Tick, Transition, run_pac
 from grokstudy.engine.memory import member_bytes
 from grokstudy.engine.state import Lane, Member, PackState
 from grokstudy.execution.job import PackJob, Progress
+from grokstudy.execution.live_measures import LiveMeasures
 from grokstudy.execution.memory import claim
 from grokstudy.execution.rows import curve_rows, finished_row
 from grokstudy.spec.outcome import outcome
@@ -77,10 +78,14 @@ class Pack:
     stepped: bool = False
     """Whether the pack could be built, so that its loop yielded anything."""
     index: list[CheckpointRow] = dataclasses.field(default_factory=list)
+    measured: LiveMeasures = dataclasses.field(init=False)
     last_step: int = 0
     started: float = dataclasses.field(default_factory=time.monotonic)
     snapshot_at: float = dataclasses.field(default_factory=time.monotonic)
     progress_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.measured = LiveMeasures(names=self.job.measures)
 
     def run(self) -> Iterator[Progress]:
         """Steps the pack to its end, from its own snapshot if an earlier attempt left one."""
@@ -94,6 +99,7 @@ class Pack:
                 self.stepped = True
                 if isinstance(event, Checkpoint):
                     self._store_weights(event.state, range(len(event.state.members)), "scheduled")
+                    self.measured.look(event.state)
                 elif isinstance(event, Transition):
                     self._store_transition(event)
                 elif isinstance(event, Tick):
@@ -186,3 +192,4 @@ class Pack:
     def _flush_index(self) -> None:
         self.folder.put_index(self.index)
         self.index = []
+        self.folder.put_measures(self.measured.taken())

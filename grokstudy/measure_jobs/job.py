@@ -19,6 +19,10 @@ class TrialToMeasure:
     checkpoints: tuple[CheckpointRow, ...]
     keys_from: CheckpointRow | None
     """The last generalised checkpoint, where key frequencies are read; None if there is none."""
+    start: CheckpointRow | None
+    """The checkpoint at step 0; None if it was not kept."""
+    last: CheckpointRow
+    """The checkpoint of most steps."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

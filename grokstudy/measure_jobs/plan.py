@@ -14,7 +14,7 @@ from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
 from grokstudy.spec.measure import Measure
 from grokstudy.spec.outcome import TAU
-from grokstudy.spec.rows import CheckpointRow
+from grokstudy.spec.rows import RAISED, CheckpointRow
 from grokstudy.store.checkpoints import checkpoints
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.trial_configs import trial_configs
@@ -43,17 +43,21 @@ def missing_jobs(
         if row.trial_id in configs:
             stored[row.trial_id].append(row)
     present = _present(connection)
-    generalised = _last_generalised(connection, stored)
+    generalised = last_generalised(connection, stored)
     trials: dict[tuple[str, ...], list[TrialToMeasure]] = defaultdict(list)
-    for identity, rows in stored.items():
+    # Trials of one pack follow each other: a job then reads few files.
+    for identity, rows in sorted(stored.items(), key=lambda item: (item[1][0].file, item[1][0].lane)):
         keys_from = generalised.get(identity)
         wanted = rows if which == "all" else _ends(rows, keys_from)
-        lacking = [row for row in wanted if not _complete(present, row, chosen, rule)]
-        if lacking:
-            missing = tuple(name for name, _ in chosen)
+        for missing, lacking in _lacking(wanted, present, chosen, rule).items():
             trials[missing].append(
                 TrialToMeasure(
-                    trial_id=identity, config=configs[identity], checkpoints=tuple(lacking), keys_from=keys_from
+                    trial_id=identity,
+                    config=configs[identity],
+                    checkpoints=tuple(lacking),
+                    keys_from=keys_from,
+                    start=rows[0] if rows[0].step == 0 else None,
+                    last=rows[-1],
                 )
             )
     return [
@@ -72,8 +76,7 @@ def missing_jobs(
 
 def _ends(rows: Sequence[CheckpointRow], keys_from: CheckpointRow | None) -> list[CheckpointRow]:
     """Start (the untrained network, the control of every measure), last generalised, end."""
-    ordered = sorted(rows, key=lambda row: row.step)
-    chosen = {row.step: row for row in (ordered[0], ordered[-1], *([keys_from] if keys_from else []))}
+    chosen = {row.step: row for row in (rows[0], rows[-1], *([keys_from] if keys_from else []))}
     return [chosen[step] for step in sorted(chosen)]
 
 
@@ -82,22 +85,32 @@ Stored: TypeAlias = set[tuple[str, int, str]]
 
 
 def _present(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, int], Stored]:
-    """What is stored, by (trial, step)."""
+    """What is stored, by (trial, step); a measure that raised left nothing."""
     present: dict[tuple[str, int], Stored] = defaultdict(set)
-    rows = connection.execute("SELECT trial_id, step, measure, version, protocol FROM measures_long").fetchall()
+    rows = connection.execute(
+        "SELECT trial_id, step, measure, version, protocol FROM measures_long "
+        "WHERE NOT starts_with(coalesce(reason, ''), ?)",
+        [RAISED],
+    ).fetchall()
     for trial, step, measure, version, protocol in rows:
         present[trial, step].add((measure, version, protocol))
     return present
 
 
-def _complete(
+def _lacking(
+    checkpoints: Sequence[CheckpointRow],
     present: Mapping[tuple[str, int], Stored],
-    checkpoint: CheckpointRow,
     chosen: Sequence[tuple[str, Measure]],
     rule: str,
-) -> bool:
-    here = present.get((checkpoint.trial_id, checkpoint.step), set())
-    return all(_measured(here, name, measure, rule) for name, measure in chosen)
+) -> dict[tuple[str, ...], list[CheckpointRow]]:
+    """The checkpoints of a trial by the measures they lack: a new measure computes itself and nothing else."""
+    lacking = defaultdict(list)
+    for row in checkpoints:
+        here = present.get((row.trial_id, row.step), set())
+        missing = tuple(name for name, measure in chosen if not _measured(here, name, measure, rule))
+        if missing:
+            lacking[missing].append(row)
+    return lacking
 
 
 def _measured(here: Stored, name: str, measure: Measure, rule: str) -> bool:
@@ -115,7 +128,7 @@ def _names_rule(protocol: str, rule: str) -> bool:
     return rule in (part.partition("=")[2] for part in protocol.split(";"))
 
 
-def _last_generalised(
+def last_generalised(
     connection: duckdb.DuckDBPyConnection, stored: Mapping[str, Sequence[CheckpointRow]]
 ) -> dict[str, CheckpointRow]:
     """Per trial, its last checkpoint at or after t_gen whose latest evaluation had test accuracy >= tau."""

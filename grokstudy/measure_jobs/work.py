@@ -15,10 +15,8 @@ from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.interfaces import TaskData
 from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import CheckpointRow, MeasureRow
-from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.checkpoints import load_lane
 from grokstudy.store.folder import StudyFolder
 
@@ -52,14 +50,24 @@ def measure(job: MeasureJob) -> Measured:
 def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured: Measured) -> None:
     spec = decode_trial(trial.config)
     data = spec.task.data(spec.seeds)
-    keys, reason = _keys(folder, trial, spec, data, job.rule)
+    start = _readable(folder, trial.start)
+    keys: tuple[int, ...] | None = None
+    reason: str | None = NEVER_GENERALISED
+    if trial.keys_from is None:
+        final = _readable(folder, trial.last)
+    else:
+        final = _params(folder, trial.keys_from)
+        last = Subject(spec=spec, data=data, params=final, key_freqs=None, start=start, final=final)
+        keys, reason = keys_of(last, rule_of(job.rule))
     for checkpoint in trial.checkpoints:
         try:
             params = _params(folder, checkpoint)
         except DamagedFile as error:
             measured.damaged.append(str(error))
             continue
-        subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason)
+        subject = Subject(
+            spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason, start=start, final=final
+        )
         written = datetime.now(UTC).isoformat()
         measured.rows.extend(
             MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)
@@ -67,13 +75,12 @@ def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured
         )
 
 
-def _keys(
-    folder: StudyFolder, trial: TrialToMeasure, spec: TrialSpec, data: TaskData, rule: str
-) -> tuple[tuple[int, ...] | None, str | None]:
-    if trial.keys_from is None:
-        return None, NEVER_GENERALISED
-    subject = Subject(spec=spec, data=data, params=_params(folder, trial.keys_from), key_freqs=None)
-    return keys_of(subject, rule_of(rule))
+def _readable(folder: StudyFolder, checkpoint: CheckpointRow | None) -> dict[str, Tensor] | None:
+    """Weights that others are compared with; None if they are not there: what needs them says so."""
+    try:
+        return None if checkpoint is None else _params(folder, checkpoint)
+    except DamagedFile:  # named where the checkpoint itself is measured
+        return None
 
 
 def _params(folder: StudyFolder, checkpoint: CheckpointRow) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from jaxtyping import Float
 
 from grokstudy.models._nonlinearity import NonLinearity, activate
+from grokstudy.models._patch import NEURONS, replaced
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
 
@@ -72,15 +73,16 @@ def run(
     pre: Float[Tensor, "rows width"],
     kind: NonLinearity,
     keep: Mapping[str, Tensor] | None,
+    patch: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Activations from the first pre-activation to the logits, by name; `layers` are those after the first.
 
-    A dropped neuron is 0 to the next layer; what is returned of it is its value after dropping.
+    A dropped neuron is 0 to the next layer; what is returned of it is its value after dropping, or `patch`'s.
     """
     seen = {}
     for name, layer in zip(_hidden_names(len(layers)), layers, strict=True):
         post = activate(kind, pre)
-        seen[name] = post if keep is None else post * keep[name]
+        seen[name] = replaced(patch or {}, name, post if keep is None else post * keep[name])
         pre = affine(params, layer, seen[name])
     return seen | {"logits": pre}
 
@@ -113,7 +115,7 @@ def _bias(scheme: Scheme, seed: int, name: str, fan_out: int, fan_in: int) -> Fl
 
 def _hidden_names(count: int) -> Iterator[str]:
     yield from (f"hidden.{i}" for i in range(count - 1))
-    yield "neurons"
+    yield NEURONS
 
 
 def check_size(name: str, value: int, least: int) -> None:

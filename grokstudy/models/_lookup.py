@@ -47,6 +47,15 @@ def summed(
     return total
 
 
+def embedded(
+    table: Float[Tensor, "entries width"], inputs: Int[Tensor, "rows positions"], stride: int
+) -> Float[Tensor, "rows positions width"]:
+    """The entries that `summed` adds up."""
+    import torch
+
+    return table[inputs + stride * torch.arange(inputs.shape[1], device=inputs.device)]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LookupGradient:
     """`HandWritten` of a network whose first pre-activation is a sum of rows of a table: one per token of the input."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from jaxtyping import Float, Int, Num
 
 from grokstudy.models._layers import Layer, check_size, drawn, run
-from grokstudy.models._lookup import LookupGradient, check_tokens, summed
+from grokstudy.models._lookup import LookupGradient, check_tokens, embedded, summed
+from grokstudy.models._patch import EMBED, NEURONS, check_names, replaced
 from grokstudy.models._products import product
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
@@ -93,9 +94,21 @@ class EmbedMLP(Model):
         return self._run(params, inputs, keep)["logits"]
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        return self._run(params, inputs, None)
+        patch, W_E = patch or {}, params["W_E"]
+        check_names(patch, (EMBED, NEURONS))
+        stride = W_E.shape[1] if W_E.shape[0] > 1 else 0  # one table may serve all positions
+        each = replaced(patch, EMBED, embedded(W_E.flatten(0, 1), inputs, stride))
+        if EMBED not in patch:
+            return {EMBED: each, **self._run(params, inputs, None, patch)}
+        pre = (each.sum(1) if self.combine == "sum" else each.flatten(1)) @ params["W_in"]
+        return {EMBED: each, **run(_composed(params), (Layer(W=READ_OUT),), pre, "relu", None, patch)}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         return ReadMatrices(W_E=params["W_E"].transpose(1, 2).flatten(0, 1), W_L=_composed(params)[READ_OUT].T)
@@ -126,11 +139,15 @@ class EmbedMLP(Model):
         return self.embedding != "separate" and self.combine == "sum"
 
     def _run(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], keep: Mapping[str, Tensor] | None
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         composed = _composed(params)
         pre = summed(composed[TABLE], inputs, stride=0 if self._reads_alike() else params["W_E"].shape[1])
-        return run(composed, (Layer(W=READ_OUT),), pre, "relu", keep)
+        return run(composed, (Layer(W=READ_OUT),), pre, "relu", keep, patch)
 
 
 def _composed(params: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from grokstudy.models._layers import Bias, Chain, Scheme, affine, check_size, hidden_sites, run
 from grokstudy.models._mlp_gradient import RealInputsGradient
 from grokstudy.models._nonlinearity import NonLinearity
+from grokstudy.models._patch import check_names
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
 from grokstudy.spec.interfaces import HandWritten, Model, ReadMatrices, Shape
@@ -79,9 +80,15 @@ class MLP(Model):
         return self._run(params, inputs, keep)["logits"]
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Float[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Float[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        return self._run(params, inputs, None)
+        check_names(patch or {}, hidden_sites(self._hidden_widths()))
+        return self._run(params, inputs, None, patch)
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         return ReadMatrices(W_E=params["layers.0.W"].T, W_L=params[self.last_layer()].T)
@@ -99,10 +106,14 @@ class MLP(Model):
         return RealInputsGradient(layers=self._chain().layers(), kind=self.activation)
 
     def _run(
-        self, params: Mapping[str, Tensor], inputs: Float[Tensor, "rows positions"], keep: Mapping[str, Tensor] | None
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Float[Tensor, "rows positions"],
+        keep: Mapping[str, Tensor] | None,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         first, *later = self._chain().layers()
-        return run(params, later, affine(params, first, inputs), self.activation, keep)
+        return run(params, later, affine(params, first, inputs), self.activation, keep, patch)
 
     def _hidden_widths(self) -> tuple[int, ...]:
         return (self.width, *(self.later_widths or (self.width,) * (self.depth - 2)))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float, Int
 
 from grokstudy.models._layers import Chain, check_size, hidden_sites, run
-from grokstudy.models._lookup import LookupGradient, check_tokens, summed
+from grokstudy.models._lookup import LookupGradient, check_tokens, embedded, summed
 from grokstudy.models._nonlinearity import NonLinearity
+from grokstudy.models._patch import EMBED, check_names, replaced
 from grokstudy.spec.fields import setting
 from grokstudy.spec.interfaces import HandWritten, Model, ReadMatrices, Shape
 
@@ -55,9 +56,19 @@ class OneHotMLP(Model):
         return self._run(params, inputs, keep)["logits"]
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        return self._run(params, inputs, None)
+        """`hook_embed` are the rows of the first matrix that a row's tokens read."""
+        patch, table = patch or {}, params[TABLE]
+        check_names(patch, (EMBED, *self._hidden()))
+        each = replaced(patch, EMBED, embedded(table, inputs, stride=table.shape[0] // inputs.shape[1]))
+        layers = self._chain().layers()[1:]
+        return {EMBED: each, **run(params, layers, each.sum(1), self.activation, None, patch)}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         blocks = params[TABLE].unflatten(0, (shape.positions, shape.vocab))
@@ -67,7 +78,7 @@ class OneHotMLP(Model):
         return f"layers.{self.depth - 1}.W"
 
     def dropout_sites(self, shape: Shape) -> Mapping[str, tuple[int, ...]]:
-        return hidden_sites((self.width,) * (self.depth - 1))
+        return self._hidden()
 
     def hidden_matrices(self) -> Sequence[str]:
         return [f"layers.{i}.W" for i in range(1, self.depth - 1)]
@@ -87,6 +98,10 @@ class OneHotMLP(Model):
         table = params[TABLE]
         pre = summed(table, inputs, stride=table.shape[0] // inputs.shape[1])
         return run(params, self._chain().layers()[1:], pre, self.activation, keep)
+
+    def _hidden(self) -> dict[str, tuple[int, ...]]:
+        """Hidden layers by name, with their width."""
+        return hidden_sites((self.width,) * (self.depth - 1))
 
     def _chain(self, entries: int = 0, outputs: int = 0) -> Chain:
         """The layers' names do not depend on the numbers of table entries and outputs."""

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from grokstudy.models._layers import Layer
 from grokstudy.models._lookup import LookupGradient
+from grokstudy.models._patch import EMBED, NEURONS, check_names, replaced
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
@@ -70,10 +71,22 @@ class QuadMLP(Model):
         return {"neurons": (self.width,)}
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        pre = self._pre(params, inputs)
-        return {"pre": pre, "neurons": pre * pre, "logits": (pre * pre) @ params["W"]}
+        """`hook_embed` are the token's rows of U and V, and `pre` is their sum."""
+        import torch
+
+        patch = patch or {}
+        check_names(patch, (EMBED, "pre", NEURONS))
+        embedded = replaced(patch, EMBED, torch.stack([params["U"][inputs[:, 0]], params["V"][inputs[:, 1]]], 1))
+        pre = replaced(patch, "pre", embedded[:, 0] + embedded[:, 1])
+        neurons = replaced(patch, NEURONS, pre * pre)
+        return {EMBED: embedded, "pre": pre, NEURONS: neurons, "logits": neurons @ params["W"]}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         import torch

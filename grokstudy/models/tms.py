@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from jaxtyping import Float
 
+from grokstudy.models._patch import NEURONS, check_names, replaced
 from grokstudy.models._products import product, relu_product
 from grokstudy.spec.draws import generator
 from grokstudy.spec.errors import BadInput
@@ -64,12 +65,23 @@ class TMSNetwork(Model):
         return self._rebuilt(params, inputs @ params["W"].T)
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Float[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Float[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """`hidden` [rows, hidden] are the numbers that the features are stored in; all answers read the same ones."""
-        hidden = inputs @ params["W"].T
-        neurons = hidden[:, None].expand(-1, inputs.shape[1], -1)
-        return {"hidden": hidden, "neurons": neurons, "logits": self._rebuilt(params, hidden)}
+        """`hidden` [rows, hidden] are the numbers that the features are stored in; all answers read the same ones.
+
+        `neurons` are their copies, one per answer; patched, each answer reads its own.
+        """
+        patch = patch or {}
+        check_names(patch, ("hidden", NEURONS))
+        hidden = replaced(patch, "hidden", inputs @ params["W"].T)
+        neurons = replaced(patch, NEURONS, hidden[:, None].expand(-1, inputs.shape[1], -1))
+        logits = self._each_rebuilt(params, neurons) if NEURONS in patch else self._rebuilt(params, hidden)
+        return {"hidden": hidden, NEURONS: neurons, "logits": logits}
 
     def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
         """Features stand where tokens and classes do elsewhere: `W_E` = W and `W_L` = W^T."""
@@ -85,6 +97,13 @@ class TMSNetwork(Model):
         self, params: Mapping[str, Tensor], hidden: Float[Tensor, "rows hidden"]
     ) -> Float[Tensor, "rows answers 1"]:
         out = hidden @ params["W"] + params["b"]
+        return (out.relu() if self.activation == "relu" else out).unsqueeze(-1)
+
+    def _each_rebuilt(
+        self, params: Mapping[str, Tensor], neurons: Float[Tensor, "rows answers hidden"]
+    ) -> Float[Tensor, "rows answers 1"]:
+        """As `_rebuilt`, from numbers that may differ between answers."""
+        out = (neurons * params["W"].T).sum(-1) + params["b"]
         return (out.relu() if self.activation == "relu" else out).unsqueeze(-1)
 
 

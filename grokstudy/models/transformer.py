@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Float, Int
@@ -12,10 +12,11 @@ from jaxtyping import Float, Int
 from grokstudy.models import _transformer_checks as checks
 from grokstudy.models._activation import Activation
 from grokstudy.models._attention import Attention, Source
-from grokstudy.models._block import Block, Seen, of_block
+from grokstudy.models._block import HEADS, MID, MLP, POST, Block, Seen, of_block
 from grokstudy.models._block_gradient import BlockGradient
 from grokstudy.models._deep_gradient import DeepGradient
 from grokstudy.models._norm import BEFORE_UNEMBEDDING, Kind, Norms, Site
+from grokstudy.models._patch import EMBED, NEURONS, check_names, replaced
 from grokstudy.models._positions import Positions, position_vectors
 from grokstudy.models._transformer_gradient import OneLayerGradient
 from grokstudy.spec.draws import generator
@@ -112,24 +113,40 @@ class Transformer(Model):
     ) -> Float[Tensor, "rows *answers outputs"]:
         if self._is_plain_layer() and not keep and not answers:
             return self._one_layer(params, inputs)
-        return self._logits(params, self._last_block(params, inputs, keep or {}, answers).post)
+        sources = self._embedded(params, inputs, answers)
+        for seen in self._blocks(params, sources, keep or {}, answers, {}):
+            last = seen
+        return self._logits(params, last.post)
 
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """Of the last block at the positions read.
+        """Of the last block at the positions read; of earlier ones the mixed values of all positions.
 
-        The pattern is [rows, positions, heads] of the one position read, or [rows, heads, answers, positions]. Without
-        MLPs `neurons` are the mixed values, heads side by side.
+        `hook_embed` leaves out "=". Mixed values `hook_z` are [rows, *positions, heads, d_head]. The pattern is [rows,
+        positions, heads] of the one position read, or [rows, heads, answers, positions]. `neurons` are the last block's
+        `mlp.hook_post`, or without MLPs its mixed values, heads side by side; patch one of the two names.
         """
-        seen, block = self._last_block(params, inputs, {}, answers), f"blocks.{self.n_layers - 1}"
-        mlp = {} if self.attn_only else {f"{block}.mlp.hook_post": seen.neurons}
+        block = f"blocks.{self.n_layers - 1}"
+        patch = self._checked_patch(patch or {}, block)
+        embedded = replaced(patch, EMBED, params["embed.W_E"][inputs])
+        sources = self._embedded(params, inputs, answers, embedded if EMBED in patch else None)
+        heads = {}
+        for layer, seen in enumerate(self._blocks(params, sources, {}, answers, patch)):
+            heads[f"blocks.{layer}.{HEADS}"] = seen.mixed.unflatten(-1, (self.n_heads, -1))
         return {
+            EMBED: embedded,
+            **heads,
             f"{block}.attn.hook_pattern": seen.pattern,
-            f"{block}.hook_resid_mid": seen.mid,
-            **mlp,
-            f"{block}.hook_resid_post": seen.post,
-            "neurons": seen.neurons,
+            f"{block}.{MID}": seen.mid,
+            **({} if self.attn_only else {f"{block}.{MLP}": seen.neurons}),
+            f"{block}.{POST}": seen.post,
+            NEURONS: seen.neurons,
             "logits": self._logits(params, seen.post),
         }
 
@@ -246,21 +263,43 @@ class Transformer(Model):
             getattr(self, name) == field.default for name, field in fields.items() if name not in general
         )
 
-    def _last_block(
+    def _checked_patch(self, patch: Mapping[str, Tensor], block: str) -> Mapping[str, Tensor]:
+        """`patch` with what it says of `neurons` under the name of the last block, `block`.
+
+        Raises:
+            BadInput: a name that cannot be replaced.
+        """
+        within = (MID, POST) if self.attn_only else (MID, MLP, POST)
+        heads = [f"blocks.{layer}.{HEADS}" for layer in range(self.n_layers)]
+        check_names(patch, (EMBED, *heads, *(f"{block}.{name}" for name in within), NEURONS))
+        if NEURONS not in patch:
+            return patch
+        neurons = patch[NEURONS]
+        if self.attn_only:
+            return {**patch, f"{block}.{HEADS}": neurons.unflatten(-1, (self.n_heads, -1))}
+        return {**patch, f"{block}.{MLP}": neurons}
+
+    def _blocks(
         self,
         params: Mapping[str, Tensor],
-        inputs: Int[Tensor, "rows positions"],
+        sources: Sequence[Source],
         keep: Mapping[str, Tensor],
         answers: int,
-    ) -> Seen:
+        patch: Mapping[str, Tensor],
+    ) -> Iterator[Seen]:
         """All blocks; the last one at the positions read."""
         block = Block(attention=self._attention(), norms=self._norms(), activation=self.activation)
-        sources, last = self._embedded(params, inputs, answers), self.n_layers - 1
+        last = self.n_layers - 1
         for layer in range(last):
-            seen = block.at_end(of_block(params, layer), sources, len(sources), _of_layer(keep, layer))
+            new = of_block(patch, layer)
+            seen = block.at_end(of_block(params, layer), sources, len(sources), _of_layer(keep, layer), new)
+            yield seen
             sources = [Source(x, None) for x in seen.post.unbind(1)]
-        w, dropped = of_block(params, last), _of_layer(keep, last)
-        return block.at_end(w, sources, answers, dropped) if answers else block.at_last(w, sources, dropped)
+        w, dropped, new = of_block(params, last), _of_layer(keep, last), of_block(patch, last)
+        if answers:
+            yield block.at_end(w, sources, answers, dropped, new)
+        else:
+            yield block.at_last(w, sources, dropped, new)
 
     def _logits(
         self, params: Mapping[str, Tensor], x: Float[Tensor, "rows *answers d_model"]
@@ -286,17 +325,25 @@ class Transformer(Model):
         return torch.addmm(direct, neurons, W_out @ W_U)
 
     def _embedded(
-        self, params: Mapping[str, Tensor], inputs: Int[Tensor, "rows positions"], answers: int
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Int[Tensor, "rows positions"],
+        answers: int,
+        patched: Float[Tensor, "rows positions d_model"] | None = None,
     ) -> list[Source]:
-        """The residual stream at every position, as a table over tokens; where "=" is appended, the last position
-        holds it in every row."""
+        """The residual stream at every position, as a table over tokens, or from the embeddings in `patched`; where "="
+        is appended, the last position holds it in every row."""
         W_E, tokens = params["embed.W_E"], inputs.shape[1]
-        if self.read == "last" or answers:
-            at = position_vectors(self.positions, params, tokens)
-            return [Source(W_E if at is None else W_E + at[i], inputs[:, i]) for i in range(tokens)]
-        at, last = position_vectors(self.positions, params, tokens + 1), W_E.shape[0] - 1
-        embedded = [Source(W_E[:last] if at is None else W_E[:last] + at[i], inputs[:, i]) for i in range(tokens)]
-        return [*embedded, Source((W_E[last] if at is None else W_E[last] + at[tokens])[None], None)]
+        equals = self.read == "equals" and not answers
+        at = position_vectors(self.positions, params, tokens + equals)
+        table = W_E[:-1] if equals else W_E
+        if patched is None:
+            embedded = [Source(table if at is None else table + at[i], inputs[:, i]) for i in range(tokens)]
+        else:
+            embedded = [Source(x if at is None else x + at[i], None) for i, x in enumerate(patched.unbind(1))]
+        if not equals:
+            return embedded
+        return [*embedded, Source((W_E[-1] if at is None else W_E[-1] + at[tokens])[None], None)]
 
 
 def _of_layer(keep: Mapping[str, Tensor], layer: int) -> dict[str, Tensor]:

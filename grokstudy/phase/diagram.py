@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from grokstudy.phase.axis import AxisCells, axis_cells
+from grokstudy.phase.categories import category_names
 from grokstudy.phase.query import SHARES, PhaseQuery, readings
 from grokstudy.phase.statistics import censored_quantile, wilson_with_undetermined
 from grokstudy.spec.outcome import LABELS
@@ -165,7 +166,7 @@ def _value(
         return (_share(k, n), *wilson_with_undetermined(k, n, 0, query.confidence))
     if query.value in medians:
         return medians[query.value], math.nan, math.nan
-    if query.value == "outcome":  # the most frequent; ties go to the first of LABELS
+    if category_names(query.value):  # the most frequent; ties go to the first
         return (float(np.bincount(values.astype(int)).argmax()) if len(values) else math.nan), math.nan, math.nan
     return _median(values), math.nan, math.nan
 

@@ -10,6 +10,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from grokstudy.phase.axis import is_log
+from grokstudy.phase.categories import category_colours, category_names
 from grokstudy.phase.dots import Dot, cell_dots
 from grokstudy.phase.palette import SHARE_SCALE, TIME_SCALE
 from grokstudy.phase.query import SHARES
@@ -70,8 +71,9 @@ class FigureData:
     high: float
     hatch_label: str
     """What hatching means here."""
-    categorical: bool = False
-    """The value is the index of an outcome in LABELS."""
+    categories: tuple[str, ...] = ()
+    """Names, if the value is an index into them."""
+    category_colours: tuple[str, ...] = ()
 
 
 def figure_data(diagram: xr.Dataset) -> FigureData:
@@ -94,7 +96,8 @@ def figure_data(diagram: xr.Dataset) -> FigureData:
     finite = diagram["value"].to_numpy()
     finite = finite[np.isfinite(finite)]
     share = value in SHARES or value == "retention"
-    value_log = value in ("t_mem", "t_gen") or (not share and value != "log10_delay_ratio" and is_log(finite))
+    amount = not share and value != "log10_delay_ratio" and not category_names(value)
+    value_log = value in ("t_mem", "t_gen") or (amount and is_log(finite))
     low, high = (0.0, 1.0) if share else _ends(finite, value_log)
     return FigureData(
         title=_title(diagram),
@@ -108,7 +111,8 @@ def figure_data(diagram: xr.Dataset) -> FigureData:
         low=low,
         high=high,
         hatch_label=_hatch_label(value),
-        categorical=value == "outcome",
+        categories=category_names(value),
+        category_colours=category_colours(value),
     )
 
 
@@ -128,6 +132,8 @@ def value_label(diagram: xr.Dataset) -> str:
         "outcome": "most frequent outcome",
     }
     at = f" at {diagram.attrs['at']}" if diagram.attrs["at"] else ""
+    if value == "algorithm_label":
+        return f"most frequent algorithm{at}"
     default = f"share of trials: {value.removeprefix('p_')}" if value in SHARES else f"median {value}{at}"
     return words.get(value, default)
 

@@ -21,7 +21,6 @@ from matplotlib.patches import Patch, Rectangle
 
 from grokstudy.phase.figure_data import FigureData, Panel, Scale
 from grokstudy.phase.palette import EMPTY, INK, OUTCOME_COLOURS, PAPER, QUIET, ink_on
-from grokstudy.spec.outcome import LABELS
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -134,8 +133,8 @@ def draw_line(axes: Axes, data: FigureData, panel: Panel) -> None:
         axes.set_yscale("log")
         if not any(dot.value > 0 for dot in panel.dots):  # a log axis without data has no limits of its own
             axes.set_ylim(data.low, data.high)
-    if data.categorical:
-        axes.set_yticks(range(len(LABELS)), LABELS)
+    if data.categories:
+        axes.set_yticks(range(len(data.categories)), data.categories)
     for i, count in enumerate(panel.counts[0]):
         if panel.hatched[0, i]:
             axes.axvspan(data.x.edges[i], data.x.edges[i + 1], facecolor=EMPTY, edgecolor=HATCH_INK, hatch=HATCH, lw=0)
@@ -221,10 +220,9 @@ def hatch(axes: Axes, x: Scale, y: Scale | None, panel: Panel) -> None:
 
 def colour_map(data: FigureData) -> tuple[Colormap, Normalize]:
     """Colours and their scale."""
-    if data.categorical:
-        return ListedColormap([OUTCOME_COLOURS[name] for name in LABELS]), BoundaryNorm(
-            np.arange(len(LABELS) + 1) - 0.5, len(LABELS)
-        )
+    if data.categories:
+        count = len(data.categories)
+        return ListedColormap(data.category_colours), BoundaryNorm(np.arange(count + 1) - 0.5, count)
     norm = LogNorm(data.low, data.high) if data.value_log else Normalize(data.low, data.high)
     return mpl.colormaps[data.colours], norm
 
@@ -236,8 +234,8 @@ def colour_bar(figure: Figure, data: FigureData, beside: list[Axes]) -> Colorbar
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2.5)
     bar.set_label(data.value_label)
-    if data.categorical:
-        bar.set_ticks(list(range(len(LABELS))), labels=list(LABELS))
+    if data.categories:
+        bar.set_ticks(list(range(len(data.categories))), labels=list(data.categories))
     return bar
 
 

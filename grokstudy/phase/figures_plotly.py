@@ -12,7 +12,6 @@ from plotly.subplots import make_subplots
 from grokstudy.phase.dots import Dot
 from grokstudy.phase.figure_data import FigureData, Panel, Scale
 from grokstudy.phase.palette import EMPTY, INK, OUTCOME_COLOURS, PAPER, QUIET
-from grokstudy.spec.outcome import LABELS
 
 _MOST_ACROSS = 3
 _PANEL_HEIGHT = 460
@@ -102,7 +101,7 @@ def _counts(data: FigureData, panel: Panel) -> go.Scatter:
 
 def _count_colour(data: FigureData, panel: Panel, j: int, i: int) -> str:
     """Both colour maps run from dark to light: white letters on their lower half."""
-    if panel.hatched[j, i] or data.categorical:
+    if panel.hatched[j, i] or data.categories:
         return QUIET
     value, low, high = panel.value[j, i], data.low, data.high
     if data.value_log:
@@ -186,21 +185,22 @@ def _axis(scale: Scale) -> dict[str, object]:
 
 def _value_axis(data: FigureData) -> dict[str, object]:
     axis: dict[str, object] = {"title": {"text": data.value_label}, "type": "log" if data.value_log else "linear"}
-    if data.categorical:
-        axis |= {"tickvals": list(range(len(LABELS))), "ticktext": list(LABELS)}
+    if data.categories:
+        axis |= {"tickvals": list(range(len(data.categories))), "ticktext": list(data.categories)}
     return axis
 
 
 def _colours(data: FigureData) -> dict[str, object]:
     bar: dict[str, object] = {"title": {"text": data.value_label, "side": "right"}, "thickness": 14}
-    if data.categorical:
-        steps = [(i + end) / len(LABELS) for i in range(len(LABELS)) for end in (0, 1)]
-        colours = [OUTCOME_COLOURS[name] for name in LABELS for _ in range(2)]
-        bar |= {"tickvals": list(range(len(LABELS))), "ticktext": list(LABELS)}
+    if data.categories:
+        count = len(data.categories)
+        steps = [(i + end) / count for i in range(count) for end in (0, 1)]
+        colours = [colour for colour in data.category_colours for _ in range(2)]
+        bar |= {"tickvals": list(range(len(data.categories))), "ticktext": list(data.categories)}
         return {
             "colorscale": list(zip(steps, colours, strict=True)),
             "cmin": -0.5,
-            "cmax": len(LABELS) - 0.5,
+            "cmax": count - 0.5,
             "colorbar": bar,
         }
     low, high = (math.log10(data.low), math.log10(data.high)) if data.value_log else (data.low, data.high)
@@ -214,7 +214,8 @@ def _cell_text(data: FigureData, panel: Panel, j: int, i: int) -> str:
     """What hovering over a cell says."""
     at = [f"{data.x.label} = {data.x.names[i]}"] + ([f"{data.y.label} = {data.y.names[j]}"] if data.y else [])
     value, low, high = panel.value[j, i], panel.low[j, i], panel.high[j, i]
-    text = "no value" if np.isnan(value) else f"{data.value_label}: {value:.4g}"
+    shown = data.categories[int(value)] if data.categories and not np.isnan(value) else f"{value:.4g}"
+    text = "no value" if np.isnan(value) else f"{data.value_label}: {shown}"
     interval = f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(value) else ""
     undetermined = f", {panel.undetermined[j, i]} undetermined" if panel.undetermined[j, i] else ""
     return "<br>".join([*at, text + interval, f"{panel.counts[j, i]} trials{undetermined}"])

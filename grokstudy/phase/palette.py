@@ -14,6 +14,17 @@ OUTCOME_COLOURS: Mapping[str, str] = {
     "undetermined": "#FFFFFF",
 }
 """Okabe & Ito 2008 (greys aside): blues have generalised, orange has only memorised."""
+ALGORITHM_COLOURS: Mapping[str, str] = {
+    "unknown": "#C9C9C9",
+    "lookup_table": "#E69F00",
+    "fourier": "#0072B2",
+    "clock": "#56B4E9",
+    "pizza": "#D55E00",
+    "irrep": "#009E73",
+    "sparse_input": "#CC79A7",
+    "induction_head": "#F0E442",
+}
+"""The same palette; orange is a table by heart here too."""
 TRAIN, TEST = "#D55E00", "#0072B2"
 INK, QUIET, PAPER, EMPTY = "#1A1A1A", "#6B6B6B", "#FFFFFF", "#F3F3F3"
 SHARE_SCALE, TIME_SCALE = "viridis", "cividis"

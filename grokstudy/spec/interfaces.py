@@ -153,12 +153,21 @@ class Model(Plugin):
 
     @abstractmethod
     def activations(
-        self, params: Mapping[str, Tensor], inputs: Num[Tensor, "rows positions"], *, answers: int = 0
+        self,
+        params: Mapping[str, Tensor],
+        inputs: Num[Tensor, "rows positions"],
+        *,
+        answers: int = 0,
+        patch: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Named activations of one forward pass, TransformerLens names where the field has them.
 
         Always holds `logits`, and `neurons` [rows, *answers, width]: the last hidden layer after its non-linearity,
-        which `W_L` maps to logits.
+        which `W_L` maps to logits. With tokens also `hook_embed` [rows, positions, width]: the embedding of every token
+        of the task (a token's row of the first matrix, where the input is one-hot).
+
+        `patch` replaces activations by name, in the shape in which they are returned, before the pass goes on. All but
+        `logits` and attention patterns can be replaced; any other name raises BadInput.
         """
 
     @abstractmethod

@@ -41,6 +41,8 @@ class Measure(Plugin):
     """Raised when the numbers change; stored with every value."""
     names: ClassVar[tuple[str, ...]]
     """Names of the values that `measure` returns."""
+    needs_end: ClassVar[bool] = False
+    """Whether it reads what is known only at the trial's end: its key frequencies or final weights."""
     default: ClassVar[bool] = True
     """Whether it is measured when nobody names it; False for what takes long."""
 

@@ -123,6 +123,10 @@ class CheckpointRow:
     kind: Literal["scheduled", "ring", "end"] = column("why it was kept: the schedule, the transition or the end")
 
 
+RAISED = "raised "
+"""How the reason of a measure that raised begins: it is tried again the next time."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureValue:
     """One measure of one network, without saying which network."""

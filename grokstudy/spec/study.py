@@ -33,6 +33,7 @@ class MeasureSettings:
 
     names: tuple[str, ...] = setting((), help="measure plug-ins to compute when the trials are done; empty = none")
     checkpoints: Literal["final", "all"] = setting("all", help="all, or final: start, last generalised one and end")
+    while_training: tuple[str, ...] = setting((), help="measure plug-ins to compute at every checkpoint as it is made")
     key_freq_rule: str = setting("neuron", help="how key frequencies are found: neuron, w_l or w_e (docs/measures.md)")
 
 

@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from grokstudy.spec.errors import DamagedFile
+from grokstudy.spec.rows import RAISED
 from grokstudy.store.cache import cache_root, forget, local_files
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.parts import TYPES, Kind, part_schema
@@ -38,6 +39,9 @@ RULES: Mapping[Kind, tuple[str, str]] = {
     ),
 }
 """What a row is about, and which of several rows about it comes first: that one counts."""
+_RAISED = f"starts_with(coalesce(reason, ''), '{RAISED}')"
+SUPERSEDED = f"{_RAISED} AND count(*) FILTER (NOT {_RAISED}) OVER (PARTITION BY trial_id, step, measure) > 0"
+"""A measure that raised has no protocol; what it gave once it was repaired counts in its place."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,8 @@ class PartFiles:
     def counting(self) -> str:
         """SELECT of the rows that count, with `_path` and `_row` (file and position) beside the columns."""
         about, first = RULES[self.kind]
-        return f"{self.all_rows()} QUALIFY row_number() OVER (PARTITION BY {about} ORDER BY {first}) = 1"
+        superseded = f" AND NOT ({SUPERSEDED})" if self.kind == "measures" else ""
+        return f"{self.all_rows()} QUALIFY row_number() OVER (PARTITION BY {about} ORDER BY {first}) = 1{superseded}"
 
     def all_rows(self) -> str:
         """SELECT of every row of every part; without parts no rows, but all fixed columns."""

@@ -170,7 +170,8 @@ def _measures(connection: duckdb.DuckDBPyConnection, files: PartFiles) -> str:
     """One row per trial and step, one column per measure; the set of columns is fixed now."""
     defaults = connection.execute(
         f"""SELECT measure, protocol FROM ({files.counting()})
-            QUALIFY row_number() OVER (PARTITION BY measure ORDER BY written_at, {PART}, _row) = 1 ORDER BY measure"""
+            QUALIFY row_number() OVER (PARTITION BY measure ORDER BY protocol = '', written_at, {PART}, _row) = 1
+            ORDER BY measure"""
     ).fetchall()
     columns = [
         f"any_value(value) FILTER (measure = {literal(name)} AND protocol = {literal(protocol)}) AS {quoted(name)}"

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import xarray as xr
@@ -19,6 +20,9 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.storage import Storage
 from grokstudy.store.views import connect, lock_down, query
 from grokstudy.study.document import stored_spec
+
+if TYPE_CHECKING:
+    from grokstudy.circuits._function import Function
 
 DEFAULT_ROOT = "./grokstudy-data"
 MOST_ROWS = 1_000_000
@@ -90,6 +94,24 @@ class Study:
     def measures(self, where: str | None = None) -> pd.DataFrame:
         """One row per measured checkpoint, a column per measure in its default protocol."""
         return self._rows("measures", where)
+
+    def measure(
+        self, what: str | Function, checkpoints: Literal["final", "all"] = "all", rule: str = "neuron"
+    ) -> pd.DataFrame:
+        """One row per checkpoint and value of one measure: trial_id, step, measure, value, values, protocol, reason.
+
+        Args:
+            what: name of a measure plug-in, whose missing values are computed here and stored; or a function of a
+                `grokstudy.spec.measure.Subject` that returns a number or a list of numbers, and nothing is stored.
+            checkpoints: "all", or "final": the start, the last generalised one and the end.
+            rule: key-frequency rule.
+
+        Raises:
+            BadInput: there is no such measure or rule, or another process writes the study.
+        """
+        from grokstudy.study.own_measure import measured
+
+        return measured(self.folder, what, checkpoints, rule)
 
     def sql(self, text: str) -> pd.DataFrame:
         """One SELECT over the views trials, curves, measures, measures_long and checkpoints.

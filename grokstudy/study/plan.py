@@ -140,6 +140,7 @@ def pack_jobs(
                     early_end=spec.early_end,
                     snapshot_seconds=spec.cluster.snapshot_seconds,
                     plugin_files=tuple(plugins.files()),
+                    measures=spec.measures.while_training,
                 )
             )
     order = {trial.trial_id: i for i, trial in enumerate(trials)}

@@ -16,6 +16,7 @@ from grokstudy.circuits._measure import measures
 from grokstudy.engine.device import check_device
 from grokstudy.execution.executor import Executor, executor
 from grokstudy.execution.job import PackJob, Progress
+from grokstudy.execution.live_measures import check_while_training
 from grokstudy.measure_jobs.run import measure_study
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.outcome import outcome
@@ -69,6 +70,7 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
         BadInput: a setting or value cannot be used, or the study exists with other fixed settings.
     """
     measures(spec.measures.names, spec.measures.key_freq_rule)
+    check_while_training(spec.measures.while_training)
     check_device(spec.engine)
     folder = StudyFolder.open(spec.storage.root, spec.name)
     if spec.tracking.enabled:

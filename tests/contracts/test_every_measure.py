@@ -5,19 +5,26 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+from collections import Counter
 
 import pytest
 import torch
 
 from grokstudy.losses.ce64 import CrossEntropy64
+from grokstudy.losses.mse import MSE
+from grokstudy.models.mlp import MLP
 from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.models.transformer import Transformer
 from grokstudy.optimizers.adamw import AdamW
 from grokstudy.spec import plugins
-from grokstudy.spec.interfaces import Model
+from grokstudy.spec.interfaces import Model, Task
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.trial import TrialSpec
+from grokstudy.tasks.group import FiniteGroup
+from grokstudy.tasks.induction import Induction
 from grokstudy.tasks.modular import Modular, Operation
+from grokstudy.tasks.sparse_parity import SparseParity
+from grokstudy.tasks.teacher_student import TeacherStudent
 
 torch.set_num_threads(1)
 
@@ -39,8 +46,33 @@ def untrained(model: str, *, op: Operation = "add", p: int = 7, keys: tuple[int,
     return Subject(spec=spec, data=task.data(spec.seeds), params=params, key_freqs=keys, keys_reason=reason)
 
 
+OTHER_TASKS: dict[str, tuple[Task, Model]] = {
+    "group": (FiniteGroup(group="S3", frac_train=0.5), MODELS["quad_mlp"]),
+    "parity": (SparseParity(n=6, k=2, train=20, test=12), MLP(depth=2, width=10)),
+    "sequence": (
+        Induction(tokens=8, length=10, block=3, train=12, test=10),
+        Transformer(n_layers=2, d_model=16, n_heads=2, d_mlp=24),
+    ),
+    "teacher": (TeacherStudent(train=6, test=5), MLP(depth=2, width=8)),
+}
+"""Measures are of modular tasks, or of one of these, or of all."""
+
+
+def of_task(name: str) -> Subject:
+    task, model = OTHER_TASKS[name]
+    spec = TrialSpec(
+        task=task, model=model, optimizer=AdamW(), loss=MSE() if task.shape().real_targets else CrossEntropy64()
+    )
+    start, final = (model.init(task.shape(), seed) for seed in (0, 1))
+    return Subject(
+        spec=spec, data=task.data(spec.seeds), params=final, key_freqs=None, keys_reason="x", start=start, final=final
+    )
+
+
 def subjects() -> list[Subject]:
     return [
+        *map(of_task, OTHER_TASKS),
+        *(filled(of_task(name), value) for name in OTHER_TASKS for value in (0.0, math.nan, math.inf)),
         untrained("quad_mlp"),
         untrained("transformer", op="sub"),
         untrained("quad_mlp", p=6, keys=(3,)),
@@ -116,29 +148,36 @@ def test_a_value_is_finite_or_null_with_a_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("model", MODELS)
-def test_nothing_is_known_of_a_network_of_nan(name: str, model: str) -> None:
-    measure, broken = measure_named(name), filled(untrained(model), math.nan)
-    if measure.applies(broken.spec) is None:
-        assert {value.value for value in measure.measure(broken)} == {None}
+def test_nothing_is_known_of_a_network_of_nan(name: str) -> None:
+    measure = measure_named(name)
+    for subject in (untrained("quad_mlp"), untrained("transformer"), *map(of_task, OTHER_TASKS)):
+        broken = dataclasses.replace(filled(subject, math.nan), start=None, final=None)
+        if measure.applies(broken.spec) is None:
+            assert {value.value for value in measure.measure(broken)} == {None}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_and_protocols_do_not_depend_on_the_network(name: str) -> None:
     """One column per measure: a network without keys, or a broken one, leaves NULLs in the same columns."""
     measure = measure_named(name)
-    columns: dict[type[Model], set[tuple[tuple[str, str], ...]]] = {}
+    columns: dict[tuple[type[Task], type[Model]], set[tuple[tuple[str, str], ...]]] = {}
     for subject in subjects():
         if measure.applies(subject.spec) is None:
             named = [(value.measure, value.protocol) for value in measure.measure(subject)]
             assert len(named) == len(set(named))
-            columns.setdefault(type(subject.spec.model), set()).add(tuple(sorted(named)))
+            columns.setdefault((type(subject.spec.task), type(subject.spec.model)), set()).add(tuple(sorted(named)))
     assert all(len(variants) == 1 for variants in columns.values())
 
 
 def test_no_two_measures_share_a_name() -> None:
-    owners: dict[str, set[str]] = {}
-    for name in NAMES:
-        for value in measure_named(name).measure(untrained("quad_mlp")):
-            owners.setdefault(value.measure, set()).add(name)
-    assert all(len(names) == 1 for names in owners.values()), owners
+    named = Counter(value for name in NAMES for value in measure_named(name).names)
+    assert [name for name, count in named.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_returns_the_names_that_it_announces(name: str) -> None:
+    """Else a study would never know that it is measured."""
+    measure = measure_named(name)
+    for subject in subjects():
+        if measure.applies(subject.spec) is None:
+            assert {value.measure for value in measure.measure(subject)} == set(measure.names)

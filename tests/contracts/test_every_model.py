@@ -156,6 +156,70 @@ def test_activations_end_in_the_logits_of_apply(case: Case) -> None:
     assert activations["neurons"].shape[:-1] == logits.shape[:-1]
 
 
+def patchable(activations: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: x for name, x in activations.items() if name != "logits" and not name.endswith("hook_pattern")}
+
+
+@every_case
+def test_activations_of_tokens_hold_their_embeddings(case: Case) -> None:
+    activations = case.activations(case.params(), case.inputs)
+    assert ("hook_embed" in activations) == bool(case.shape.vocab)
+    if case.shape.vocab:
+        assert activations["hook_embed"].shape[:2] == case.inputs.shape
+
+
+@every_case
+def test_an_activation_patched_with_itself_changes_nothing(case: Case) -> None:
+    params, inputs = case.params(), case.inputs
+    activations = case.activations(params, inputs)
+    for name, own in patchable(activations).items():
+        assert_close(case.activations(params, inputs, {name: own})["logits"], activations["logits"])
+
+
+@every_case
+def test_an_activation_patched_with_that_of_other_rows_is_returned_and_read(case: Case) -> None:
+    """What is patched is what is read: a row that sees the embeddings of another has the logits of the other."""
+    params, inputs = case.params(), case.inputs
+    activations, order = case.activations(params, inputs), torch.arange(len(inputs)).roll(1)
+    for name, own in patchable(activations).items():
+        swapped = case.activations(params, inputs, {name: own[order]})
+        assert_close(swapped[name], own[order])
+        assert not torch.equal(swapped["logits"], activations["logits"]), name
+        if name == "hook_embed":
+            assert_close(swapped["logits"], activations["logits"][order])
+
+
+def silenced(case: Case) -> tuple[Tensor, Tensor]:
+    """What the logits lose when the neurons are patched with zeros, and what the read matrix makes of the neurons."""
+    params, classes = case.params(), case.shape.classes
+    activations, W_L = case.activations(params, case.inputs), case.model.matrices(params, case.shape).W_L
+    zeros = {"neurons": torch.zeros_like(activations["neurons"])}
+    lost = activations["logits"] - case.activations(params, case.inputs, zeros)["logits"]
+    return lost[..., :classes], activations["neurons"] @ W_L.T
+
+
+@every_case
+def test_silent_neurons_without_a_residual_stream_leave_nothing(case: Case) -> None:
+    lost, read = silenced(case)
+    if not hasattr(case.model, "n_layers") and lost.shape == read.shape:
+        assert_close(lost, read)
+
+
+def test_silent_neurons_of_the_plain_transformer_take_away_what_is_read_from_them() -> None:
+    assert_close(*silenced(first_case(MODELS["transformer"])))
+
+
+@every_case
+def test_a_patch_of_what_cannot_be_replaced_is_refused(case: Case) -> None:
+    params, inputs = case.params(), case.inputs
+    activations = case.activations(params, inputs)
+    for name in {*activations, "neuron"} - set(patchable(activations)):
+        with pytest.raises(BadInput, match=f"^patch: no '{name}'.* Allowed: .*neurons"):
+            case.activations(params, inputs, {name: activations.get(name, inputs)})
+    with pytest.raises(BadInput, match=r"^patch: .* is \["):
+        case.activations(params, inputs, {"neurons": activations["neurons"][:1]})
+
+
 @every_case
 def test_the_read_matrices_fit_the_task(case: Case) -> None:
     params = case.params()

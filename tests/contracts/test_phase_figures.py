@@ -11,18 +11,21 @@ from pathlib import Path
 import duckdb
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pyarrow.parquet
 import pytest
 import xarray as xr
 from phase_planted import WD, connected, plane, planted, trial, with_curves
 
 import grokstudy.phase.accessor  # noqa: F401  (registers `.gs`)
+from grokstudy.circuits._labels import LABELS as ALGORITHMS
 from grokstudy.phase import export
 from grokstudy.phase.curves_figure import curves_figure, example_curves
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import save, write_figure
 from grokstudy.phase.figures_plotly import phase_figure, phase_html
+from grokstudy.phase.palette import ALGORITHM_COLOURS
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.phase.report import report_markdown
 from grokstudy.phase.report_figure import save_report_png
@@ -180,3 +183,22 @@ def test_a_study_in_which_nothing_was_reached_is_still_drawn(value: str) -> None
     for y in (None, "frac_train"):
         data = figure_data(phase_diagram(connected(rows), plane(y=y, value=value)))
         assert pixels(lambda buffer, data=data: save(data, buffer, "png"))[..., :3].std() > 0.02
+
+
+def test_the_algorithm_is_drawn_as_the_most_frequent_label_in_its_own_colours(tmp_path: Path) -> None:
+    """Three of four networks at weight decay .1 became a pizza, all of the others a table by heart."""
+    rows = [trial(wd, 0.3, seed, 10, None) for wd in (0.1, 1.0) for seed in range(4)]
+    labels = [ALGORITHMS.index(name) for name in ["pizza"] * 3 + ["clock"] + ["lookup_table"] * 4]
+    measures = pd.DataFrame({"trial_id": [row["trial_id"] for row in rows], "step": 1000, "algorithm_label": labels})
+    diagram = phase_diagram(connected(rows, measures=measures), plane(value="algorithm_label", at="end"))
+    assert diagram["value"].to_numpy().ravel().tolist() == [ALGORITHMS.index("pizza"), ALGORITHMS.index("lookup_table")]
+    data = figure_data(diagram)
+    assert data.categories == ALGORITHMS
+    assert len(set(data.category_colours)) == len(ALGORITHMS)
+    assert not data.value_log
+    save(data, tmp_path / "algorithm.png")
+    pixels = (matplotlib.image.imread(tmp_path / "algorithm.png")[..., :3].reshape(-1, 3) * 255).round().astype(int)
+    seen = set(map(tuple, pixels.tolist()))
+    for name in ("pizza", "lookup_table"):
+        assert tuple(bytes.fromhex(ALGORITHM_COLOURS[name][1:])) in seen, name
+    assert "most frequent algorithm at end: pizza" in phase_html(data)

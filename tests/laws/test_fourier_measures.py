@@ -5,30 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from grokstudy.circuits import _fourier, _keys, _neurons
 from grokstudy.circuits._json import as_json
 from grokstudy.circuits._measure import measure_network
 from grokstudy.circuits._network import network
-from grokstudy.circuits._phases import nanda_phases
 from grokstudy.circuits.fourier_losses import FourierLosses, Terms
-from grokstudy.losses.ce64 import CrossEntropy64
 from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.models.transformer import Transformer
-from grokstudy.optimizers.adamw import AdamW
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.interfaces import Model, ReadMatrices, Shape
-from grokstudy.spec.measure import Subject
-from grokstudy.spec.rows import MeasureValue
-from grokstudy.spec.trial import TrialSpec
-from grokstudy.tasks.modular import Modular, Operation
+from grokstudy.spec.interfaces import Model, Shape
+from grokstudy.tasks.modular import Operation
+from tests.planted import Table, by_name, grid, gromov, noise, number, subject, table, waves
 
 torch.set_num_threads(1)
 
@@ -36,162 +28,7 @@ torch.set_num_threads(1)
 EXACT = 1e-10
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Table(Model):
-    """A network that is nothing but its logits and neurons per row, so that any function can be measured."""
-
-    def check(self, shape: Shape) -> None: ...
-
-    def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
-        raise NotImplementedError
-
-    def apply(
-        self,
-        params: Mapping[str, Tensor],
-        inputs: Tensor,
-        keep: Mapping[str, Tensor] | None = None,
-        *,
-        answers: int = 0,
-    ) -> Tensor:
-        return params["logits"][inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]]
-
-    def activations(self, params: Mapping[str, Tensor], inputs: Tensor, *, answers: int = 0) -> dict[str, Tensor]:
-        return {"neurons": params["neurons"], "logits": self.apply(params, inputs)}
-
-    def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
-        return ReadMatrices(W_E=params["W_E"], W_L=params["W_L"])
-
-    def last_layer(self) -> str:
-        return "logits"
-
-
-def subject(
-    model: Model,
-    params: Mapping[str, Tensor],
-    p: int,
-    keys: Sequence[int] | None,
-    op: Operation = "add",
-    **settings: float,
-) -> Subject:
-    task = Modular(op=op, p=p, **settings)
-    spec = TrialSpec(task=task, model=model, optimizer=AdamW(), loss=CrossEntropy64())
-    return Subject(
-        spec=spec,
-        data=task.data(spec.seeds),
-        params=params,
-        key_freqs=None if keys is None else tuple(keys),
-        keys_reason="no_keys" if keys is None else None,
-    )
-
-
-def table(logits: Tensor, keys: Sequence[int] | None, op: Operation = "add", **given: Tensor) -> Subject:
-    p = logits.shape[1]
-    flat = {"neurons": torch.zeros(p * p, 1), "W_E": torch.zeros(1, p), "W_L": torch.zeros(p, 1)}
-    return subject(Table(), {"logits": logits.double(), **flat, **given}, p, keys, op)
-
-
-def grid(p: int) -> tuple[Tensor, Tensor]:
-    rows = torch.arange(p * p)
-    return rows // p, rows % p
-
-
-def waves(p: int, amplitudes: Mapping[int, float], op: Operation = "add") -> Tensor:
-    """sum_k amplitude_k cos(w_k (answer - c)) for every row and class c."""
-    a, b = grid(p)
-    answer = a + b if op == "add" else a - b
-    phase = 2 * math.pi / p * (answer[:, None] - torch.arange(p)[None, :]).double()
-    return sum((x * torch.cos(k * phase) for k, x in amplitudes.items()), torch.zeros(p * p, p, dtype=torch.float64))
-
-
-def noise(*size: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=size))
-
-
-def gromov(p: int, keys: Sequence[int], op: Operation = "add", phases: int = 3) -> dict[str, Tensor]:
-    """Gromov's analytic solution with phases on a 3 x 3 lattice per key: every unwanted term cancels exactly."""
-    t = 2 * math.pi / p * torch.arange(p).double()
-    sign = 1 if op == "add" else -1
-    columns = [
-        (torch.cos(k * t + f), torch.cos(sign * k * t + g), torch.cos(k * t + f + g))
-        for k in keys
-        for f in 2 * math.pi / phases * torch.arange(phases).double()
-        for g in 2 * math.pi / phases * torch.arange(phases).double()
-    ]
-    u, v, w = (torch.stack(parts) for parts in zip(*columns, strict=True))
-    return {"U": u.T.contiguous(), "V": v.T.contiguous(), "W": w}
-
-
-def by_name(values: Sequence[MeasureValue], protocol: str = "") -> dict[str, MeasureValue]:
-    return {value.measure: value for value in values if protocol in value.protocol}
-
-
-def number(values: Sequence[MeasureValue], name: str) -> float:
-    value = by_name(values)[name].value
-    assert value is not None, by_name(values)[name]
-    return value
-
-
-# --- basis ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [2, 3, 5, 12, 23, 113])
-def test_the_basis_is_orthonormal_for_odd_and_even_p(p: int) -> None:
-    f = _fourier.basis(p)
-    assert f.shape == (p, p)
-    # p products, each with an error of a few 1.1e-16 of its factors.
-    torch.testing.assert_close(f @ f.T, torch.eye(p, dtype=torch.float64), atol=1e-14 * p, rtol=0)
-
-
-def test_rows_are_constant_then_cos_and_sin_in_turn() -> None:
-    t = torch.arange(7).double()
-    f = _fourier.basis(7)
-    torch.testing.assert_close(f[3], math.sqrt(2 / 7) * torch.cos(2 * math.pi * 2 * t / 7))
-    torch.testing.assert_close(f[4], math.sqrt(2 / 7) * torch.sin(2 * math.pi * 2 * t / 7))
-    torch.testing.assert_close(_fourier.basis(4)[3], torch.tensor([0.5, -0.5, 0.5, -0.5], dtype=torch.float64))
-
-
-@pytest.mark.parametrize("p", [11, 12])
-def test_parseval_in_one_and_two_dimensions(p: int) -> None:
-    x = noise(p, p, 3)
-    assert float((_fourier.transform_2d(x) ** 2).sum()) == pytest.approx(float((x**2).sum()), rel=1e-13)
-    assert float((_fourier.transform_1d(x[:, :, 0]) ** 2).sum()) == pytest.approx(float((x[:, :, 0] ** 2).sum()))
-
-
-@pytest.mark.parametrize("p", [11, 12])
-def test_directions_are_orthonormal_and_are_cos_and_sin_of_the_sum(p: int) -> None:
-    a, b = grid(p)
-    d = torch.cat([_fourier.directions(k, (a + b) % p, p) for k in _fourier.frequencies(p)])
-    torch.testing.assert_close(d @ d.T, torch.eye(p - 1, dtype=torch.float64))
-    f = _fourier.basis(p)
-    c1 = (torch.outer(f[1], f[1]) - torch.outer(f[2], f[2])).flatten() / math.sqrt(2)
-    torch.testing.assert_close(d[0], c1)
-
-
-def test_a_frequency_outside_the_range_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"got 6, must be in 1\.\.5"):
-        _fourier.rows_of([6], 11)
-
-
-# --- Gini and IPR --------------------------------------------------------------------------------------------------
-
-
-def test_gini_of_one_hot_uniform_and_the_pairwise_formula() -> None:
-    n = 10
-    assert _fourier.gini(torch.eye(n, dtype=torch.float64)[3]) == pytest.approx(1 - 1 / n, abs=1e-15)
-    assert _fourier.gini(torch.ones(n, dtype=torch.float64)) == pytest.approx(0, abs=1e-15)
-    x = noise(n).abs()
-    pairwise = (x[:, None] - x[None, :]).abs().mean() / (2 * x.mean())
-    assert _fourier.gini(x) == pytest.approx(float(pairwise), rel=1e-13)
-
-
-@pytest.mark.parametrize("p", [97, 12])
-def test_ipr_of_one_cosine_is_one_and_of_a_flat_spectrum_one_over_its_bins(p: int) -> None:
-    t = torch.arange(p).double()
-    assert float(_fourier.ipr(torch.cos(2 * math.pi * 3 * t / p + 0.7))) == pytest.approx(1, abs=1e-12)
-    delta = torch.zeros(p, dtype=torch.float64)
-    delta[0] = 1
-    assert float(_fourier.ipr(delta)) == pytest.approx(1 / (p // 2 + 1), abs=1e-12)
-    assert math.isnan(float(_fourier.ipr(torch.zeros(p, dtype=torch.float64))))
+FOURIER = ("fourier_losses", "fourier_variants", "fve", "ipr", "key_freqs", "neuron_freqs", "w_l_rank")
 
 
 # --- exact values on synthetic logits ------------------------------------------------------------------------------
@@ -510,15 +347,15 @@ def test_without_test_rows_the_test_numbers_are_null() -> None:
 
 
 def test_operations_that_are_not_periodic_have_no_fourier_measures() -> None:
-    product = subject(QuadMLP(width=27), gromov(23, (2,)), 23, None, "mul")
-    values = by_name(measure_network(product))
-    for name in ("fourier_losses", "fve", "ipr", "key_freqs", "neuron_freqs"):
+    squares = subject(QuadMLP(width=27), gromov(23, (2,)), 23, None, "x2plusy2")
+    values = by_name(measure_network(squares, [*FOURIER, "cross_entropy"]))
+    for name in FOURIER:
         assert values[name].value is None
-        assert "add or sub" in str(values[name].reason)
+        assert "add, sub, mul or div" in str(values[name].reason)
     assert values["ce_all"].value is not None
-    keys, reason = _keys.keys_of(product)
+    keys, reason = _keys.keys_of(squares)
     assert keys is None
-    assert "mul" in str(reason)
+    assert "x2plusy2" in str(reason)
 
 
 def test_names_and_rules_that_do_not_exist_are_refused_with_the_nearest() -> None:
@@ -527,7 +364,7 @@ def test_names_and_rules_that_do_not_exist_are_refused_with_the_nearest() -> Non
         measure_network(found, ["ginni"])
     with pytest.raises(BadInput, match="did you mean 'neuron'"):
         measure_network(found, rule="neurons")
-    assert {value.measure for value in measure_network(found, ["norms"])} == {"sum_sq_weights"}
+    assert {value.measure for value in measure_network(found, ["ipr"])} == {"ipr", "ipr_W_E"}
 
 
 def test_the_json_document_has_the_promised_keys() -> None:
@@ -553,51 +390,3 @@ def test_the_json_document_has_the_promised_keys() -> None:
     assert "fve_random_keys" in protocol
     without = dataclasses.replace(subject(QuadMLP(width=27), gromov(p, keys), p, None), keys_reason="keys_saturated")
     assert as_json(measure_network(without), None, "neuron")["keys_saturated"] is True
-
-
-# --- phases --------------------------------------------------------------------------------------------------------
-
-STEPS = np.arange(0, 2001, 10)
-
-
-def story(end: int = 2000, norm_end: int = 1500) -> dict[str, Any]:
-    """Memorisation to 200, circuits to 1000, cleanup until the norm is flat from `norm_end` on."""
-    steps = STEPS[end >= STEPS]
-    excluded = np.where(steps <= 200, 4.7 - 4 * steps / 200, 0.7 + 10 * (steps - 200) / 2000)
-    test_loss = np.where(steps < 1000, 20.0, np.maximum(20 * 10 ** (-(steps - 995) / 100), 1e-3))
-    norm = np.exp(-np.clip(steps - 1000, 0, norm_end - 1000) / 200) * 1000
-    every = slice(None, None, 5)
-    return {
-        "checkpoint_steps": steps[every],
-        "excluded_train": excluded[every],
-        "steps": steps,
-        "test_loss": test_loss,
-        "sum_sq_weights": norm,
-    }
-
-
-def test_phases_of_a_written_story() -> None:
-    phases, reason = nanda_phases(t_gen=1300, **story())
-    assert reason is None
-    assert phases is not None
-    # 20 * 10^(-(s - 995) / 100) < 10 first at 1030; the norm's central difference is 0 from 1510 on.
-    assert (phases.t1, phases.t2, phases.t3) == (200, 1030, 1510)
-    # Where the norm is flat first (from 1110 on), the loss decides: < 0.2 first at 1200.
-    early, _ = nanda_phases(t_gen=1300, **story(norm_end=1100))
-    assert early is not None
-    assert early.t3 == 1200
-
-
-def test_continuing_a_trial_does_not_move_its_phases() -> None:
-    assert nanda_phases(t_gen=1300, **story(1600)) == nanda_phases(t_gen=1300, **story())
-
-
-def test_phases_that_are_not_there_have_a_reason() -> None:
-    assert "did not generalise" in str(nanda_phases(t_gen=None, **story())[1])
-    no_keys = {**story(), "excluded_train": np.full(len(story()["excluded_train"]), np.nan)}
-    assert "no key frequencies" in str(nanda_phases(t_gen=1300, **no_keys)[1])
-    flat = {**story(), "excluded_train": np.full(len(story()["excluded_train"]), 3.0)}
-    assert "never exceeds 2.0 x" in str(nanda_phases(t_gen=1300, **flat)[1])
-    high = {**story(), "test_loss": np.full(len(STEPS), 20.0)}
-    assert "never falls" in str(nanda_phases(t_gen=1300, **high)[1])
-    assert "has not ended by step 1400" in str(nanda_phases(t_gen=1300, **story(1400))[1])

@@ -1,0 +1,65 @@
+"""Measures of a pack's members at their checkpoints, while they train."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import torch
+
+from grokstudy.circuits._measure import measure_network, measures
+from grokstudy.engine.state import PackState
+from grokstudy.spec.errors import BadInput
+from grokstudy.spec.measure import Measure, Subject
+from grokstudy.spec.rows import MeasureRow
+
+
+def check_while_training(names: Sequence[str]) -> None:
+    """Raises BadInput for a measure that does not exist, or that needs what is known only at the trial's end."""
+    for name, measure in measures(names):
+        if _needs_end(measure):
+            fit = ", ".join(other for other, kind in measures() if not _needs_end(kind))
+            raise BadInput(
+                f"measures.while_training: {name} reads key frequencies or weights of the trial's end, which are not "
+                f"known yet; put it into measures.names, or choose among {fit}."
+            )
+
+
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class LiveMeasures:
+    """What has been measured of a pack and is not yet stored."""
+
+    names: tuple[str, ...]
+    rows: list[MeasureRow] = dataclasses.field(default_factory=list)
+    subjects: dict[str, Subject] = dataclasses.field(default_factory=dict)
+    """By trial: its task's data and its weights at step 0."""
+
+    def look(self, state: PackState) -> None:
+        """Measures every member at the state's step."""
+        if not self.names:
+            return
+        views = state.layout.views(state.params)
+        written = datetime.now(UTC).isoformat()
+        for lane, member in enumerate(state.members):
+            params = {name: tensor[lane].detach().cpu().to(torch.float64, copy=True) for name, tensor in views.items()}
+            if member.trial_id not in self.subjects:
+                data = member.spec.task.data(member.spec.seeds)
+                start = params if state.step == 0 else None
+                self.subjects[member.trial_id] = Subject(
+                    spec=member.spec, data=data, params=params, key_freqs=None, keys_reason="not_ended", start=start
+                )
+            subject = dataclasses.replace(self.subjects[member.trial_id], params=params)
+            self.rows += [
+                MeasureRow(trial_id=member.trial_id, step=state.step, value=value, written_at=written)
+                for value in measure_network(subject, only=self.names)
+            ]
+
+    def taken(self) -> list[MeasureRow]:
+        """What is to be stored now; forgotten here."""
+        rows, self.rows = self.rows, []
+        return rows
+
+
+def _needs_end(measure: Measure) -> bool:
+    return measure.needs_end or hasattr(measure, "rule")
