@@ -145,11 +145,14 @@ $means
 CLASSES = np.arange(P)
 
 
-def wave(d):
-    """Sum of all waves, d steps from the answer."""
-    steps = np.asarray(d)[..., None] * FREQUENCIES % $period
+def wave():
+    """Sum of all waves 0, 1, 2 ... steps from the answer."""
+    steps = FREQUENCIES[:, None] * np.arange($period) % $period
     steps = np.minimum(steps, $period - steps)
-    return np.cos(2 * np.pi / $period * steps) @ COEFFICIENTS
+    return (COEFFICIENTS[:, None] * np.cos(2 * np.pi / $period * steps)).sum(axis=0)
+
+
+WAVE = wave()
 
 
 $votes
@@ -188,7 +191,7 @@ if __name__ == "__main__":
 
 VOTES = '''def votes(a, b):
     """Votes for all classes."""
-    return wave((a[..., None] $sign b[..., None] - CLASSES) % P)
+    return WAVE[(a[..., None] $sign b[..., None] - CLASSES) % P]
 '''
 
 LOGARITHMIC_VOTES = '''LOG = np.array($logs)
@@ -199,7 +202,7 @@ ZERO = $zero
 
 def votes(a, b):
     """Votes for all classes."""
-    found = wave((LOG[a][..., None] $sign LOG[b][..., None] - LOG) % $period)
+    found = WAVE[(LOG[a][..., None] $sign LOG[b][..., None] - LOG) % $period]
     zero_answer, zero_class = ((a == 0) | (b == 0))[..., None], CLASSES == 0
     return np.where(zero_answer, np.where(zero_class, ZERO, 0.0), np.where(zero_class, 0.0, found))
 '''

@@ -107,11 +107,7 @@ class FourierFormula:
         return FourierMultiplication(p=self.p, key_freqs=(), op=self.op).relation(answer, neutral)
 
     def terms(self, chosen: Sequence[int]) -> Float[np.ndarray, "terms relations"]:
-        def term(keys: tuple[int, ...], zero: float) -> Float[np.ndarray, " relations"]:
-            return FourierMultiplication(p=self.p, key_freqs=keys, op=self.op, zero=zero).by_relation()
-
-        waves = [term((k,), 0.0) for k in chosen]
-        return np.stack([*waves, term((), 1.0)] if self.op in LOGARITHMIC else waves)
+        return _fourier_terms(self.p, self.op, tuple(chosen))
 
     def reference(self, chosen: tuple[int, ...]) -> FourierMultiplication:
         return FourierMultiplication(p=self.p, key_freqs=chosen, op=self.op)
@@ -214,6 +210,19 @@ def proof(formula: Formula, chosen: tuple[int, ...]) -> tuple[float, float]:
     """Margin and error bound of an algorithm with all coefficients 1: whole-number arithmetic, done once."""
     reference = formula.reference(chosen)
     return reference.margin(), reference.error_bound()
+
+
+@functools.lru_cache(maxsize=64)
+def _fourier_terms(p: int, op: Operation, chosen: tuple[int, ...]) -> Float[np.ndarray, "terms relations"]:
+    """Those of `FourierFormula`: the same for all checkpoints of a trial, and not to be written to."""
+
+    def term(keys: tuple[int, ...], zero: float) -> Float[np.ndarray, " relations"]:
+        return FourierMultiplication(p=p, key_freqs=keys, op=op, zero=zero).by_relation()
+
+    waves = [term((k,), 0.0) for k in chosen]
+    terms = np.stack([*waves, term((), 1.0)] if op in LOGARITHMIC else waves)
+    terms.setflags(write=False)
+    return terms
 
 
 def _formula(task: Task) -> Formula | None:

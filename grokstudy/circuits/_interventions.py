@@ -2,7 +2,8 @@
 
 A part of an activation x is a tensor of x's shape; x minus the part is what the rest of the network does. Parts are
 frequencies of the inputs, single units (neurons, heads) or directions. Where a pass goes on from the changed activation
-it is computed by the model itself (`Model.activations(patch=...)`), so nothing is assumed about what reads it.
+it is computed by the model itself (`Model.activations(patch=...)`), so nothing is assumed about what reads it. Only for
+neurons is it first seen whether the logits are linear in them: then what they send to the logits stands for them.
 
 Source: Nanda et al. 2023 (arXiv 2301.05217), section 4.4 (zero and mean); Chan et al. 2022, "Causal scrubbing"
 (Redwood Research, on the AI Alignment Forum), for resampling.
@@ -21,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from grokstudy.circuits._fourier import basis, coefficients, frequency_power, project, rows_of
-from grokstudy.circuits._network import CHUNK, Network, Split, accuracy, cross_entropy, network
+from grokstudy.circuits._network import CHUNK, Network, Split, accuracy, answered, cross_entropy, network
 from grokstudy.circuits._neurons import DEAD, EXPLAINED
 from grokstudy.circuits._values import NO_ROWS, NOT_FINITE, known
 from grokstudy.spec.draws import generator
@@ -30,6 +31,10 @@ from grokstudy.spec.rows import MeasureValue
 
 Mode: TypeAlias = Literal["zero", "mean", "resample"]
 LOGITS, NEURONS, EMBED = "logits", "neurons", "hook_embed"
+SENT = "sent"
+"""What the neurons send to the logits, n W_L^T: their summand of the logits where these are linear in them."""
+ROUNDING = 1e-8
+"""Share of the logits' norm by which a linear reading of the neurons may miss them (float64: about 1e-14)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,59 +59,104 @@ class Intact:
     subject: Subject
     net: Network
     activations: Mapping[str, Tensor]
+    """Those of the model, and `SENT`."""
     order: Int[Tensor, " inputs"]
     """For every input another one, drawn at random, which resampled parts are taken from."""
+    is_linear: bool
+    """Whether logits are linear in the neurons: `SENT` is then a summand of them."""
 
     @classmethod
     def of(cls, subject: Subject) -> Intact:
         order = generator(subject.spec.seeds.init, "ablation", "rows").permutation(len(subject.data.inputs))
-        passes = list(_passes(subject, {}, None))
+        passes, net = list(_passes(subject, {}, None)), network(subject)
         activations = {name: torch.cat([seen[name] for seen in passes]) for name in passes[0]}
-        return cls(subject=subject, net=network(subject), activations=activations, order=torch.from_numpy(order))
+        sent = activations[NEURONS].double() @ net.W_L.T
+        return cls(
+            subject=subject,
+            net=net,
+            activations={**activations, SENT: sent},
+            order=torch.from_numpy(order),
+            is_linear=_is_linear(subject, net, activations[NEURONS], sent),
+        )
+
+    @property
+    def neurons(self) -> str:
+        """The activation that stands for the neurons where each is changed alike, as a function of the row.
+
+        Such a change commutes with W_L: if logits are linear in the neurons `SENT` will do, narrow and without a pass.
+        """
+        return SENT if self.is_linear else NEURONS
+
+    def of_neurons(self, members: Bool[Tensor, " neurons"]) -> Tensor:
+        """The part of the activation `neurons` that is these neurons'."""
+        x = self.activations[NEURONS]
+        return x[..., members].double() @ self.net.W_L[:, members].T if self.is_linear else x * members
 
     def logits(
-        self, patch: Mapping[str, Tensor], order: Int[Tensor, " inputs"] | None = None
+        self, patch: Mapping[str, Tensor], inputs: Int[Tensor, " passes"] | None = None
     ) -> Float[Tensor, "rows p"]:
-        """Logits of all rows when these activations have these values; the logits themselves may be among them.
+        """Logits of all answers of passes on these inputs (None: on all) in which some activations have new values.
 
-        With an `order` everything else in the pass is that of the input `order[i]`.
+        The logits themselves and `SENT` may be among them, on their own.
         """
         if LOGITS in patch:
             logits = patch[LOGITS]
+        elif SENT in patch:
+            others = self.activations[LOGITS][..., : self.net.p] - self.activations[SENT]
+            logits = (others if inputs is None else others[inputs]) + patch[SENT]
         else:
-            logits = torch.cat([seen[LOGITS] for seen in _passes(self.subject, patch, order)])
+            logits = torch.cat([seen[LOGITS] for seen in _passes(self.subject, patch, inputs)])
         return logits[..., : self.net.p].flatten(0, -2).double()
 
-    def without(self, parts: Mapping[str, Tensor], mode: Mode) -> Float[Tensor, "rows p"]:
-        """Logits of all rows with a part of each activation in `parts` ablated."""
-        return self.logits(
-            {site: ablated(self.activations[site], part, mode, self.order) for site, part in parts.items()}
-        )
+    def test_score(self, parts: Mapping[str, Tensor], mode: Mode) -> Score:
+        """On the test rows, which are all that is computed, with a part of each activation in `parts` ablated."""
+        rows, labels = torch.from_numpy(self.subject.data.test), self.net.test.labels
+        if len(rows) == 0:
+            return Score(ce=math.nan, acc=math.nan)
+        patch = {site: ablated(self.activations[site], part, mode, self.order, rows) for site, part in parts.items()}
+        return score(self.logits(patch, rows), Split(rows=torch.arange(len(labels)), labels=labels))
+
+
+def _is_linear(
+    subject: Subject, net: Network, neurons: Float[Tensor, "inputs *size"], sent: Float[Tensor, "inputs *answers p"]
+) -> bool:
+    """Whether taking all that varies from the neurons takes just its product with W_L from the logits."""
+    patch = {NEURONS: neurons.mean(dim=0).expand_as(neurons)}
+    without = torch.cat([seen[LOGITS] for seen in _passes(subject, patch, None)])[..., : net.p].flatten(0, -2)
+    missed = net.logits - without - (sent - sent.mean(dim=0)).flatten(0, -2)
+    return bool(missed.norm() <= ROUNDING * net.logits.norm())
 
 
 def _passes(
-    subject: Subject, patch: Mapping[str, Tensor], order: Int[Tensor, " inputs"] | None
+    subject: Subject, patch: Mapping[str, Tensor], chosen: Int[Tensor, " passes"] | None
 ) -> Iterator[dict[str, Tensor]]:
-    """Patched activations of the inputs, some at a time (as in `_network`: quicker, and little memory)."""
+    """Patched activations of these inputs, some at a time (as in `_network`: quicker, and little memory)."""
     shape, rows = subject.data.shape, torch.from_numpy(subject.data.inputs)
     inputs = rows if shape.vocab == 0 else rows.long()
-    inputs = inputs if order is None else inputs[order]
+    inputs = inputs if chosen is None else inputs[chosen]
     for start in range(0, len(inputs), CHUNK):
         part = slice(start, start + CHUNK)
         new = {name: x[part] for name, x in patch.items()}
         with torch.no_grad():
             seen = subject.spec.model.activations(subject.params, inputs[part], answers=shape.answers, patch=new)
-        yield seen
+        yield {**seen, LOGITS: answered(subject, inputs[part], seen[LOGITS])}
 
 
 def ablated(
-    x: Float[Tensor, "inputs *size"], part: Float[Tensor, "inputs *size"], mode: Mode, order: Int[Tensor, " inputs"]
-) -> Float[Tensor, "inputs *size"]:
-    """x without `part`: in its place nothing, the part's mean over all inputs, or the part of the input `order[i]`."""
-    rest = x - part
+    x: Float[Tensor, "inputs *size"],
+    part: Float[Tensor, "inputs *size"],
+    mode: Mode,
+    order: Int[Tensor, " inputs"],
+    rows: Int[Tensor, " n"] | slice = slice(None),
+) -> Float[Tensor, "n *size"]:
+    """x without `part`: in its place nothing, the part's mean over all inputs, or the part of the input `order[i]`.
+
+    At these rows alone.
+    """
+    rest = x[rows] - part[rows]
     if mode == "zero":
         return rest
-    return rest + (part.mean(dim=0) if mode == "mean" else part[order])
+    return rest.add_(part.mean(dim=0) if mode == "mean" else part[order[rows]])
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -168,11 +218,15 @@ def of_head(
 
 
 def principal_components(x: Float[Tensor, "rows positions width"]) -> Float[Tensor, "positions width width"]:
-    """At each position orthonormal columns, in the order of the variance along them, largest first. NaN for NaN."""
+    """At each position orthonormal columns, in the order of the variance along them, largest first.
+
+    NaN if a variance is not finite.
+    """
     centred = (x - x.mean(dim=0)).transpose(0, 1)
-    if not bool(centred.isfinite().all()):
-        return torch.full((x.shape[1], x.shape[2], x.shape[2]), math.nan, dtype=x.dtype)
-    directions: Tensor = torch.linalg.eigh(centred.mT @ centred).eigenvectors
+    covariance = centred.mT @ centred
+    if not bool(covariance.isfinite().all()):
+        return torch.full_like(covariance, math.nan)
+    directions: Tensor = torch.linalg.eigh(covariance).eigenvectors
     return directions.flip(2)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from grokstudy.circuits._keys import RULES
@@ -26,7 +26,12 @@ def measure_network(subject: Subject, only: Collection[str] | None = None, rule:
     Raises:
         BadInput: a name in `only` or a rule that does not exist.
     """
-    return [value for measure in measures(only, rule) for value in _values(measure, subject)]
+    return values_of(measures(only, rule), subject)
+
+
+def values_of(chosen: Sequence[tuple[str, Measure]], subject: Subject) -> list[MeasureValue]:
+    """The same for measures that `measures` has looked up once for many networks: it searches folders and packages."""
+    return [value for measure in chosen for value in _values(measure, subject)]
 
 
 def measures(only: Collection[str] | None = None, rule: str = "neuron") -> list[tuple[str, Measure]]:

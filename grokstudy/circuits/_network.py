@@ -41,7 +41,7 @@ class Network:
     answer: Int[Tensor, " rows"]
     """Clean labels; for add and sub this is a + b or a - b mod p."""
     logits: Float[Tensor, "rows p"]
-    """Over the p classes only: any further output (a "=" token) is dropped."""
+    """Over the p classes only: any further output (a "=" token) is dropped. See `answered`."""
     neurons: Float[Tensor, "rows neurons"]
     """What the neuron rule reads: see `reads_before_square`."""
     W_E: Float[Tensor, "width vocab"]
@@ -117,13 +117,30 @@ def _seen(subject: Subject, inputs: Num[Tensor, "inputs positions"]) -> Mapping[
     for start in range(0, len(inputs), CHUNK):
         part = inputs[start : start + CHUNK]
         seen = subject.spec.model.activations(subject.params, part, answers=subject.data.shape.answers)
-        for name, x in seen.items():
+        for name, x in {**seen, "logits": answered(subject, part, seen["logits"])}.items():
             leaf = PATTERN if name.endswith(PATTERN) else name
             if leaf in ("logits", "neurons", "pre", PATTERN):
                 if leaf not in whole:
                     whole[leaf] = torch.empty(len(inputs), *x.shape[1:], dtype=x.dtype)
                 whole[leaf][start : start + CHUNK] = x
     return whole
+
+
+def answered(
+    subject: Subject, inputs: Num[Tensor, "n positions"], logits: Float[Tensor, "n *outputs"]
+) -> Float[Tensor, "n *outputs"]:
+    """The logits that a network answers with: its own, less those at the start if `model.subtract_start` says so.
+
+    Without `model.output_scale`, which changes no answer. NaN if the start is to be subtracted and was not kept.
+    """
+    model = subject.spec.model
+    if not model.subtract_start:
+        return logits
+    if subject.start is None:
+        return torch.full_like(logits, math.nan)
+    with torch.no_grad():
+        start = model.apply(subject.start, inputs, answers=subject.data.shape.answers)
+    return logits - start[..., : logits.shape[-1]]
 
 
 def _split(inputs: Int[Tensor, " n"], labels: Int[Tensor, "n *answers"]) -> Split:

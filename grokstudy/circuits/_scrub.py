@@ -16,6 +16,7 @@ Research, on the AI Alignment Forum); loss recovered as in its "results" posts.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokstudy.circuits._fourier import project
-from grokstudy.circuits._interventions import EMBED, LOGITS, NEURONS, Intact, cluster, of_token_frequencies, score
+from grokstudy.circuits._interventions import EMBED, LOGITS, Intact, cluster, of_token_frequencies, score
 from grokstudy.spec.draws import generator
 
 LEAST = 0.01
@@ -46,7 +47,7 @@ class Hypothesis:
     """What matters of one activation. The parts and an irrelevant rest add up to it."""
 
     site: str
-    """Name of the activation in `Model.activations`, or `logits`."""
+    """Name of the activation in `Intact.activations`."""
     components: tuple[Component, ...]
 
 
@@ -80,18 +81,26 @@ def loss_recovered(intact: Intact, claim: Hypothesis) -> float:
     past the activation included. 1: nothing is lost, the hypothesis names all that matters; 0: no better than claiming
     that nothing matters; it may be negative. NaN if shuffling costs less than `LEAST`.
     """
-    net = intact.net
+    shuffled, full = _worst_and_best(intact)
+    if not shuffled - full > LEAST:
+        return math.nan
+    after = score(intact.logits({claim.site: scrubbed(intact, claim)}, intact.order), intact.net.all).ce
+    return (shuffled - after) / (shuffled - full)
+
+
+@functools.lru_cache(maxsize=1)
+def _worst_and_best(intact: Intact) -> tuple[float, float]:
+    """Cross entropy of the logits of random other inputs, and of the network's own: the same for every hypothesis."""
     # A row's logits depend on that row alone, so that the shuffled pass need not be computed.
-    shuffled = score(intact.logits({LOGITS: intact.activations[LOGITS][intact.order]}), net.all).ce
-    full = score(net.logits, net.all).ce
-    after = score(intact.logits({claim.site: scrubbed(intact, claim)}, intact.order), net.all).ce
-    return (shuffled - after) / (shuffled - full) if shuffled - full > LEAST else math.nan
+    shuffled = intact.logits({LOGITS: intact.activations[LOGITS][intact.order]})
+    return score(shuffled, intact.net.all).ce, score(intact.net.logits, intact.net.all).ce
 
 
 def answer_waves(intact: Intact, keys: Sequence[int]) -> Hypothesis:
     """Of the neurons only cos and sin of w_k times the answer matter, for k in `keys`."""
-    net, x = intact.net, intact.activations[NEURONS]
-    return Hypothesis(site=NEURONS, components=(Component(part=project(x, net.answer, keys, net.p), label=net.answer),))
+    net, x = intact.net, intact.activations[intact.neurons]
+    part = project(x, net.answer, keys, net.p)
+    return Hypothesis(site=intact.neurons, components=(Component(part=part, label=net.answer),))
 
 
 def token_waves(intact: Intact, keys: Sequence[int]) -> Hypothesis:
@@ -105,8 +114,6 @@ def token_waves(intact: Intact, keys: Sequence[int]) -> Hypothesis:
 
 def answer_clusters(intact: Intact, keys: Sequence[int]) -> Hypothesis:
     """Each key's neurons matter only through the answer, whatever the other keys' neurons see; no other neuron does."""
-    net, x = intact.net, intact.activations[NEURONS]
-    return Hypothesis(
-        site=NEURONS,
-        components=tuple(Component(part=x * cluster(net, k), label=net.answer) for k in keys),
-    )
+    net = intact.net
+    parts = [intact.of_neurons(cluster(net, k)) for k in keys]
+    return Hypothesis(site=intact.neurons, components=tuple(Component(part=part, label=net.answer) for part in parts))

@@ -9,6 +9,9 @@ from grokstudy.spec.rows import MeasureValue
 
 NOT_FINITE = "not_finite"
 NO_ROWS = "no_rows"
+CONSTANT = "constant_logits"
+ROUNDING = 1e-28
+"""Variance below this share of the mean square is rounding of equal numbers (float64: (1e-14)^2)."""
 
 
 def known(
@@ -27,6 +30,13 @@ def known(
     return MeasureValue(
         measure=measure, value=float(number), values=numbers, protocol=protocol, version=version, reason=None
     )
+
+
+def unless_varied(variance: float, squares: float, constant: str = CONSTANT) -> str | None:
+    """None if shares of this variance mean something, else why not; `squares` = sum of squares before centring."""
+    if not math.isfinite(squares):
+        return NOT_FINITE
+    return constant if variance <= ROUNDING * squares else None
 
 
 def undefined(measure: str, reason: str, *, protocol: str, version: int) -> MeasureValue:

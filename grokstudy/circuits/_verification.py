@@ -8,6 +8,7 @@ the logits that the algorithm explains is large enough to win whatever the rest 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 
 import numpy as np
@@ -19,14 +20,13 @@ from grokstudy.circuits._applies import unless_periodic
 from grokstudy.circuits._formula import Choice, Formula, FourierFormula, formula_of, proof
 from grokstudy.circuits._keys import NO_KEYS, RANDOM_SETS, SATURATED
 from grokstudy.circuits._network import Network, Split, network
-from grokstudy.circuits._values import NO_ROWS, NOT_FINITE
+from grokstudy.circuits._values import NO_ROWS, NOT_FINITE, unless_varied
 from grokstudy.spec.draws import generator
 from grokstudy.spec.measure import Subject
 
-CONSTANT = "constant_logits"
-ROUNDING = 1e-28
-"""Variance below this share of the mean square is rounding of constant logits (float64: (1e-14)^2)."""
 EPSILON = 2.0**-52
+TIED = 1e-9
+"""Scores closer than this share of the largest one are equal: fitted scores and characters are known up to rounding."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -93,12 +93,8 @@ def verify(subject: Subject) -> Verification:
     chosen, choice, reason = frequencies_of(subject, formula)
     answers = torch.from_numpy(formula.predictions(chosen, subject.data.inputs))
     finite = bool(net.logits.isfinite().all())
-    fit = None
-    if not finite:
-        reason = NOT_FINITE
-    elif reason is None:
-        fit = fitted(net, formula, chosen, subject.spec.seeds.init)
-        reason = CONSTANT if fit is None else None
+    reason = (reason if finite else NOT_FINITE) or unless_varied(variance(net), float(net.logits.square().sum()))
+    fit = None if reason else fitted(net, formula, chosen, subject.spec.seeds.init)
     equal = net.logits.argmax(dim=1) == answers
     margin, error = proof(formula, chosen)
     return Verification(
@@ -127,8 +123,10 @@ def frequencies_of(subject: Subject, formula: Formula) -> tuple[tuple[int, ...],
 
 
 def disagreements(subject: Subject, most: int) -> list[Disagreement]:
-    """The first inputs, in the task's order, on which network and algorithm differ."""
+    """The first inputs, in the task's order, on which network and algorithm differ; none if a logit is not finite."""
     formula, net = formula_of(subject.spec), network(subject)
+    if not bool(net.logits.isfinite().all()):
+        return []
     answers = formula.predictions(frequencies_of(subject, formula)[0], subject.data.inputs)
     given = net.logits.argmax(dim=1).numpy()
     return [
@@ -139,13 +137,11 @@ def disagreements(subject: Subject, most: int) -> list[Disagreement]:
     ]
 
 
-def fitted(net: Network, formula: Formula, chosen: tuple[int, ...], seed: int) -> Fit | None:
-    """The fit of the chosen frequencies to a network with finite logits; None if its logits are constant."""
+def fitted(net: Network, formula: Formula, chosen: tuple[int, ...], seed: int) -> Fit:
+    """The fit of the chosen frequencies to a network whose logits vary."""
     everything = formula.frequencies
     coefficients, power = least_squares(net, formula)
-    centred = float((net.logits - net.logits.mean()).square().sum())
-    if not centred > ROUNDING * float(net.logits.square().sum()):
-        return None
+    centred = variance(net)
     always = list(range(len(everything), len(power)))  # terms that belong to every choice of frequencies
     picked = [everything.index(k) for k in chosen] + always
     control = [float(power[some + always].sum()) for some in _random_sets(seed, len(everything), len(chosen))]
@@ -158,8 +154,13 @@ def fitted(net: Network, formula: Formula, chosen: tuple[int, ...], seed: int) -
         fve_random_keys=statistics.fmean(control) / centred,
         kl=_divergence(net, scores, residual),
         runner_up_agreement=float(_runner_ups(scores)[net.answer, _second(net.logits)].double().mean()),
-        certified_share=float(certified(net, scores, residual, _rounding(net, coefficients[picked])).double().mean()),
+        certified_share=float(certified(net, scores, residual, rounding(net, scores)).double().mean()),
     )
+
+
+def variance(net: Network) -> float:
+    """Sum of squares of all logits less their mean."""
+    return float((net.logits - net.logits.mean()).square().sum())
 
 
 def least_squares(net: Network, formula: Formula) -> tuple[Float[np.ndarray, " terms"], Float[np.ndarray, " terms"]]:
@@ -204,15 +205,14 @@ def certified(
     return gap[net.answer] > residual.amax(dim=1) - residual.amin(dim=1) + rounding
 
 
-def _rounding(net: Network, coefficients: Float[np.ndarray, " terms"]) -> float:
-    """More than all rounding in `certified`.
+def rounding(net: Network, scores: Float[Tensor, "answers p"]) -> float:
+    """More than all rounding in `certified`, for logits and scores as they are.
 
-    A computed score errs by at most (terms + 16) EPSILON times the sum of |coefficients| (an angle below 2 pi rounded
-    three times, the cosine, the products and sums), and two enter; four subtractions of logits and scores err by half
-    an EPSILON of their size each.
+    A subtraction errs by at most half an EPSILON of its result. With l and s the largest logit and score: the gap
+    (2 s) errs by s, two residuals (l + s) by l + s, their range (2 l + 2 s) and adding this number to it by l + s each,
+    all times EPSILON: 3 l + 4 s together, and less than 1 % of it for products of these errors.
     """
-    size = float(np.abs(coefficients).sum())
-    return EPSILON * (2 * (len(coefficients) + 16) * size + 4 * (float(net.logits.abs().max()) + size))
+    return 5 * EPSILON * (float(net.logits.abs().max()) + float(scores.abs().max()))
 
 
 def _divergence(net: Network, scores: Float[Tensor, "answers p"], residual: Float[Tensor, "rows p"]) -> float:
@@ -229,15 +229,19 @@ def _second(logits: Float[Tensor, "rows p"]) -> Int[Tensor, " rows"]:
 
 
 def _runner_ups(scores: Float[Tensor, "answers p"]) -> Bool[Tensor, "answers p"]:
-    """Every class with the second-largest score: waves are even, so an answer's neighbours on both sides tie."""
+    """Every class with the second-largest score: waves are even, so an answer's neighbours on both sides tie.
+
+    In a group conjugates tie, whose characters differ by rounding.
+    """
     rest = scores.scatter(1, scores.argmax(dim=1, keepdim=True), -torch.inf)
-    return rest == rest.amax(dim=1, keepdim=True)
+    return rest >= rest.amax(dim=1, keepdim=True) - TIED * float(scores.abs().max())
 
 
 def _share(equal: Bool[Tensor, " rows"], split: Split) -> float | None:
     return float(equal[split.rows].double().mean()) if len(split.rows) else None
 
 
+@functools.lru_cache(maxsize=64)
 def _random_sets(seed: int, count: int, size: int) -> list[list[int]]:
     """Places of random frequencies; the streams are those of the other random key sets."""
     return [generator(seed, "random_keys", str(i)).permutation(count)[:size].tolist() for i in range(RANDOM_SETS)]

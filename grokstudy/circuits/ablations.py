@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -15,7 +15,6 @@ from grokstudy.circuits._applies import unless_fourier
 from grokstudy.circuits._interventions import (
     EMBED,
     LOGITS,
-    NEURONS,
     Intact,
     Mode,
     Score,
@@ -24,7 +23,6 @@ from grokstudy.circuits._interventions import (
     of_frequencies,
     of_token_frequencies,
     outside,
-    score,
 )
 from grokstudy.circuits._keys import NO_KEYS, Rule, random_key_sets
 from grokstudy.circuits._values import undefined
@@ -32,8 +30,7 @@ from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 
-SITES: Mapping[str, str] = {"logits": LOGITS, "neurons": NEURONS, "embed": EMBED}
-"""Names in measures -> activations."""
+SITES = ("logits", "neurons", "embed")
 MODES: tuple[Mode, ...] = ("zero", "resample")
 CLUSTER_MODES: tuple[Mode, ...] = ("zero", "mean", "resample")
 
@@ -83,30 +80,26 @@ class Ablations(Measure):
         found = [value for site in SITES for value in self._frequencies(intact, site, keys)]
         return [*found, *self._clusters(intact, keys)]
 
-    def _frequencies(self, intact: Intact, site: str, keys: Sequence[int]) -> Iterator[MeasureValue]:
-        x, seed = intact.activations[SITES[site]], intact.subject.spec.seeds.init
-
-        def scored(part: Float[Tensor, "rows *size"], mode: Mode) -> Score:
-            return score(intact.without({SITES[site]: part}, mode), intact.net.test)
-
+    def _frequencies(self, intact: Intact, name: str, keys: Sequence[int]) -> Iterator[MeasureValue]:
+        site = {"logits": LOGITS, "neurons": intact.neurons, "embed": EMBED}[name]
+        x, seed = intact.activations[site], intact.subject.spec.seeds.init
         each = [_part(x, intact, [k]) for k in keys]
         inside = torch.stack(each).sum(dim=0)
         for mode in MODES:
-            alone = [scored(part, mode) for part in each]
-            yield from self._effects(intact, f"{site}.keys.{mode}", scored(inside, mode), alone)
-            yield from self._effects(intact, f"{site}.non_keys.{mode}", scored(outside(x, inside), mode), None)
+            whole, *alone = (intact.test_score({site: part}, mode) for part in (inside, *each))
+            yield from self._effects(intact, f"{name}.keys.{mode}", whole, alone)
+            others = intact.test_score({site: outside(x, inside)}, mode)
+            yield from self._effects(intact, f"{name}.non_keys.{mode}", others, None)
         sets = random_key_sets(seed, intact.net.p, len(keys))
-        controls = [scored(_part(x, intact, chosen), "zero") for chosen in sets]
-        yield from self._effects(intact, f"{site}.random_keys.zero", mean_score(controls), controls)
+        controls = [intact.test_score({site: _part(x, intact, chosen)}, "zero") for chosen in sets]
+        yield from self._effects(intact, f"{name}.random_keys.zero", mean_score(controls), controls)
 
     def _clusters(self, intact: Intact, keys: Sequence[int]) -> Iterator[MeasureValue]:
-        x = intact.activations[NEURONS]
-        clusters = [cluster(intact.net, k) for k in keys]
-        together = sum(members.to(x.dtype) for members in clusters)
+        each = [intact.of_neurons(cluster(intact.net, k)) for k in keys]
+        together = torch.stack(each).sum(dim=0)  # a neuron belongs to one key at most
         for mode in CLUSTER_MODES:
-            parts = (x * members for members in (together, *clusters))
-            whole, *each = (score(intact.without({NEURONS: part}, mode), intact.net.test) for part in parts)
-            yield from self._effects(intact, f"neurons_by_freq.{mode}", whole, each)
+            whole, *alone = (intact.test_score({intact.neurons: part}, mode) for part in (together, *each))
+            yield from self._effects(intact, f"neurons_by_freq.{mode}", whole, alone)
 
     def _effects(self, intact: Intact, what: str, whole: Score, each: Sequence[Score] | None) -> list[MeasureValue]:
         name = f"ablate.{what}"

@@ -9,7 +9,7 @@ from typing import ClassVar
 from grokstudy.circuits._formula import unless_known
 from grokstudy.circuits._keys import Rule
 from grokstudy.circuits._values import NO_ROWS, NOT_FINITE, known, undefined
-from grokstudy.circuits._verification import Verification, verify
+from grokstudy.circuits._verification import Verification, missing, verify
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
@@ -30,7 +30,7 @@ class Algorithm(Measure):
     Source: Nanda et al. 2023 (arXiv 2301.05217), section 4; docs/proof.md for the proof and the certificate.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     names: ClassVar[tuple[str, ...]] = (
         "algorithm_frequencies",
         "algorithm_accuracy",
@@ -56,7 +56,7 @@ class Algorithm(Measure):
     def _value(self, name: str, number: float | None, found: Verification) -> MeasureValue:
         protocol = self._protocol(name)
         if number is None:
-            return undefined(name, found.reason or NO_ROWS, protocol=protocol, version=self.version)
+            return undefined(name, why_missing(name, found), protocol=protocol, version=self.version)
         values = found.frequencies if name == "algorithm_frequencies" else None
         return known(name, number, values=values, protocol=protocol, version=self.version)
 
@@ -67,6 +67,11 @@ class Algorithm(Measure):
             return f"{which};centre=global"
         fitted = name in ("algorithm_runner_up_agreement", "algorithm_kl", "certified_share")
         return f"{keys};alpha={'fitted' if fitted else 'one'}"
+
+
+def why_missing(name: str, found: Verification) -> str:
+    """Why a value is missing: there are no test rows, whatever else there is not; or what stands in the way of all."""
+    return NO_ROWS if name.endswith(".test") and found.n_test == 0 else missing(found)
 
 
 def numbers(found: Verification) -> Mapping[str, float | None]:

@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokstudy.circuits._gradients import NO_GRADIENT, TrainLoss, flat, unless_start
-from grokstudy.circuits._values import known, undefined
+from grokstudy.circuits._values import NOT_FINITE, known, undefined
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 
 PROTOCOL = "loss=own;rows=train"
+ZERO = "zero_weights"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class Alignment(Measure):
     def _cosine(self, name: str, step: Float[Tensor, " n"], w: Float[Tensor, " n"]) -> MeasureValue:
         if not bool(step.any()):
             return undefined(name, NO_GRADIENT, protocol=PROTOCOL, version=self.version)
-        return known(name, cosine(step, w), protocol=PROTOCOL, version=self.version)
+        why = NOT_FINITE if bool(w.any()) else ZERO
+        return known(name, cosine(step, w), protocol=PROTOCOL, version=self.version, otherwise=why)
 
 
 def cosine(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:

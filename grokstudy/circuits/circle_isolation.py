@@ -14,7 +14,7 @@ from torch import Tensor
 from grokstudy.circuits._applies import unless_fourier
 from grokstudy.circuits._embedding import unless_embedded, with_more_tokens
 from grokstudy.circuits._geometry import Components, principal_components, wave_shares
-from grokstudy.circuits._network import Network, accuracy, network
+from grokstudy.circuits._network import Network, accuracy, answered, network
 from grokstudy.circuits._values import NOT_FINITE, known, undefined
 from grokstudy.circuits.circularity import NO_VARIANCE
 from grokstudy.circuits.clock_pizza import fits, paper_fve
@@ -89,4 +89,5 @@ def with_components(subject: Subject, net: Network, found: Components, kept: Seq
     params = with_more_tokens(subject.spec, subject.params, vectors, shape)
     with torch.no_grad():
         logits = subject.spec.model.apply(params, net.inputs.long() + shape.vocab)
-    return dataclasses.replace(net, logits=logits[:, : net.p].double())
+    own = answered(subject, net.inputs.long(), logits[:, : net.p])
+    return dataclasses.replace(net, logits=own.double())

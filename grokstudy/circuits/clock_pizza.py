@@ -17,8 +17,7 @@ from grokstudy.circuits._geometry import distance
 from grokstudy.circuits._keys import NO_KEYS, Rule
 from grokstudy.circuits._network import Network
 from grokstudy.circuits._periodic import periodic
-from grokstudy.circuits._values import known, undefined
-from grokstudy.circuits.fve import CONSTANT, ROUNDING
+from grokstudy.circuits._values import known, undefined, unless_varied
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
@@ -64,8 +63,8 @@ class ClockPizza(Measure):
             return self._undefined(subject.keys_reason or NO_KEYS)
         net = periodic(subject)
         variance = float(((net.logits - net.logits.mean()) ** 2).sum())
-        if variance <= ROUNDING * float((net.logits**2).sum()):
-            return self._undefined(CONSTANT)
+        if reason := unless_varied(variance, float((net.logits**2).sum())):
+            return self._undefined(reason)
         found = fits(net, subject.key_freqs)
         clock, pizza = (float((fit.length**2).sum()) / variance for fit in found)
         clock_by_key, pizza_by_key = (paper_fve(fit.correlation).tolist() for fit in found)

@@ -22,9 +22,8 @@ from grokstudy.circuits._interventions import (
     effects,
     of_head,
     principal_components,
-    score,
 )
-from grokstudy.circuits._network import Network, Split
+from grokstudy.circuits._network import CHUNK, Network, Split
 from grokstudy.circuits._values import undefined
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
@@ -36,8 +35,6 @@ MODES: tuple[Mode, ...] = ("zero", "mean", "resample")
 COMPONENTS = 8
 """Leading principal components of the embeddings that are ablated."""
 NO_HEADS, NO_TOKENS, NOT_LINEAR = "no_heads", "no_tokens", "neurons_not_read_linearly"
-ROUNDING = 1e-8
-"""Share of the logits' norm by which a linear reading of the neurons may miss them (float64: about 1e-14)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +94,15 @@ class ComponentAblations(Measure):
     def _ablated(
         self, intact: Intact, what: str, together: Parts, each: Sequence[Parts], mode: Mode
     ) -> list[MeasureValue]:
-        whole, *alone = (score(intact.without(parts, mode), intact.net.test) for parts in (together, *each))
+        whole, *alone = (intact.test_score(parts, mode) for parts in (together, *each))
         return self._effects(what, whole, alone, intact.net.test)
 
     def _single_neurons(self, intact: Intact) -> list[MeasureValue]:
         what, net, x = "single_neurons.mean", intact.net, intact.activations[NEURONS]
-        away = (x - x.mean(dim=0)).flatten(0, -2)
-        without_all = intact.without({NEURONS: x}, "mean")
-        whole = score(without_all, net.test)
-        if math.isfinite(whole.ce) and not is_read_linearly(net, away, without_all):
+        whole = intact.test_score({NEURONS: x}, "mean")
+        if math.isfinite(whole.ce) and not intact.is_linear:
             return self._undefined(what, NOT_LINEAR)
+        away = (x - x.mean(dim=0)).flatten(0, -2)
         return self._effects(what, whole, neuron_by_neuron(net, away, net.test), net.test)
 
     def _effects(self, what: str, whole: Score, each: Sequence[Score], split: Split) -> list[MeasureValue]:
@@ -121,15 +117,19 @@ def _protocol(what: str) -> str:
     return "rows=test;draws=1" if what.endswith("resample") else "rows=test"
 
 
-def is_read_linearly(net: Network, away: Float[Tensor, "rows neurons"], without_all: Float[Tensor, "rows p"]) -> bool:
-    """Whether taking `away` from the neurons took `away` W_L^T from the logits."""
-    missed = net.logits - without_all - away @ net.W_L.T
-    return bool(missed.norm() <= ROUNDING * net.logits.norm())
-
-
 def neuron_by_neuron(net: Network, away: Float[Tensor, "rows neurons"], split: Split) -> list[Score]:
     """Scores after taking each column of `away` from its neuron, of which logits are linear functions."""
-    logits, away = net.logits[split.rows], away[split.rows]
-    taken = Split(rows=torch.arange(len(split.rows)), labels=split.labels)
-    pairs = zip(away.unbind(1), net.W_L.unbind(1), strict=True)
-    return [score(logits - torch.outer(gone, read), taken) for gone, read in pairs]
+    neurons = range(away.shape[1])
+    if len(split.rows) == 0:
+        return [Score(ce=math.nan, acc=math.nan) for _ in neurons]
+    labels, reads = split.labels, net.W_L.unbind(1)
+    ce, right = torch.zeros(len(neurons)).double(), torch.zeros(len(neurons)).double()
+    for rows, given in zip(split.rows.split(CHUNK), labels.split(CHUNK), strict=True):
+        logits, gone = net.logits[rows], away[rows].T.contiguous()
+        for i in neurons:
+            left = torch.addr(logits, gone[i], reads[i], alpha=-1)
+            top, best = left.max(dim=1)
+            right[i] += (best == given).sum()
+            at_label = left.gather(1, given[:, None])[:, 0]
+            ce[i] += (left.sub_(top[:, None]).exp_().sum(dim=1).log_() + top - at_label).sum()
+    return [Score(ce=c, acc=r) for c, r in zip(*((x / len(labels)).tolist() for x in (ce, right)), strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 from jaxtyping import Float, Int
@@ -11,13 +12,12 @@ from torch import Tensor
 from grokstudy.circuits._applies import unless_periodic
 from grokstudy.circuits._geometry import distance
 from grokstudy.circuits._periodic import periodic
-from grokstudy.circuits._values import known
+from grokstudy.circuits._values import known, unless_varied
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 
-ROUNDING = 1e-28
-"""Variance below this share of the mean square is rounding of equal logits (float64: (1e-14)^2)."""
+EQUAL = "equal"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ class DistanceIrrelevance(Measure):
 
 
 def distance_irrelevance(values: Float[Tensor, " rows"], at: Int[Tensor, " rows"]) -> float:
-    """mean_d std(values at d) / std(values), 0 if all are equal; every d holds equally many rows."""
+    """mean_d std(values at d) / std(values), 0 if all are equal; every d holds equally many rows. NaN if not finite."""
     variance = values.var(correction=0)
-    if variance <= ROUNDING * (values**2).mean():
-        return 0.0
+    if reason := unless_varied(float(variance), float((values**2).mean()), EQUAL):
+        return 0.0 if reason == EQUAL else math.nan
     by_distance = values[at.argsort()].unflatten(0, (int(at.max()) + 1, -1))
     return float(by_distance.std(dim=1, correction=0).mean() / variance.sqrt())

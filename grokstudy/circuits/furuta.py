@@ -64,9 +64,9 @@ class Furuta(Measure):
 
 
 def families(matrix: Float[Tensor, "width p"]) -> tuple[Float[Tensor, " cosines"], Float[Tensor, " sines"]]:
-    """Norms over the width of the cosines and of the sines of k = 1, 2, ..."""
+    """Norms over the width of the cosines and of the sines of k = 1, 2, ...."""
     norms = transform_1d(matrix).norm(dim=0)
-    norms = norms.where(~(norms <= ROUNDING * matrix.norm()), 0)
+    norms = norms.where(~(norms < ROUNDING * matrix.norm()), 0)  # NaN stays, and infinity among infinities
     return norms[1::2], norms[2::2]
 
 

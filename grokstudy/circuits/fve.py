@@ -17,14 +17,10 @@ from grokstudy.circuits._keys import NO_KEYS, Rule, random_key_sets
 from grokstudy.circuits._network import Network
 from grokstudy.circuits._periodic import periodic
 from grokstudy.circuits._splits import SPLITS, by_split
-from grokstudy.circuits._values import known, undefined
+from grokstudy.circuits._values import known, undefined, unless_varied
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
-
-CONSTANT = "constant_logits"
-ROUNDING = 1e-28
-"""Variance below this share of the mean square is rounding of constant logits (float64: (1e-14)^2)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +69,7 @@ class FVE(Measure):
         random_sets = random_key_sets(subject.spec.seeds.init, net.p, len(keys))
         explained, control = sum_over(power, keys), statistics.fmean(sum_over(power, some) for some in random_sets)
         whole, by_row, double = variances(net.logits)
-        least = ROUNDING * float(net.logits.square().sum())
+        squares = float(net.logits.square().sum())
         shares = (
             ("fve", explained, whole),
             ("fve.per_input", explained, by_row),
@@ -84,8 +80,8 @@ class FVE(Measure):
         ols = part_losses(net, formula, torch.zeros(()))
         return [
             *(
-                undefined(name, CONSTANT, protocol=self._protocols()[name], version=self.version)
-                if variance <= least
+                undefined(name, why, protocol=self._protocols()[name], version=self.version)
+                if (why := unless_varied(variance, squares))
                 else self._value(name, part / variance)
                 for name, part, variance in shares
             ),

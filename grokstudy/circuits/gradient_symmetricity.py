@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokstudy.circuits._embedding import unless_one_table, with_more_tokens
-from grokstudy.circuits._values import known
+from grokstudy.circuits._values import NOT_FINITE, known
 from grokstudy.spec.draws import generator
 from grokstudy.spec.interfaces import Shape
 from grokstudy.spec.measure import Measure, Subject
@@ -61,8 +61,8 @@ class GradientSymmetricity(Measure):
         inputs = torch.from_numpy(data.inputs).long()[rows]
         gradients = input_gradients(subject.spec, subject.params, data.shape, inputs, classes)
         number = mean_cosine(gradients[:, 0], gradients[:, 1])
-        protocol = f"triples={way}"
-        return [known("gradient_symmetricity", number, protocol=protocol, version=self.version, otherwise=FLAT)]
+        protocol, why = f"triples={way}", FLAT if bool(gradients.isfinite().all()) else NOT_FINITE
+        return [known("gradient_symmetricity", number, protocol=protocol, version=self.version, otherwise=why)]
 
 
 @functools.lru_cache(maxsize=8)

@@ -19,8 +19,7 @@ from grokstudy.circuits._group_irreps import (
     unless_group,
 )
 from grokstudy.circuits._network import Network, network
-from grokstudy.circuits._values import NOT_FINITE, known, undefined
-from grokstudy.circuits.fve import CONSTANT, ROUNDING
+from grokstudy.circuits._values import NOT_FINITE, known, undefined, unless_varied
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
@@ -95,6 +94,6 @@ class GroupIrreps(Measure):
 
 def unless_similar(net: Network, centred: Float[Tensor, "rows n"], found: Float[Tensor, " irreps"]) -> str | None:
     """Why the logits are similar to nothing: they do not vary within rows, or they are not finite. Else None."""
-    if centred.square().sum() <= ROUNDING * net.logits.square().sum():
-        return CONSTANT
+    if reason := unless_varied(float(centred.square().sum()), float(net.logits.square().sum())):
+        return reason
     return None if bool(found.isfinite().all()) else NOT_FINITE

@@ -29,13 +29,11 @@ from grokstudy.circuits._keys import NO_KEYS, RANDOM_SETS
 from grokstudy.circuits._network import Network, cross_entropy, network
 from grokstudy.circuits._values import NO_ROWS, known, undefined
 from grokstudy.spec.draws import generator
-from grokstudy.spec.measure import Measure, Subject
+from grokstudy.spec.measure import NEVER_GENERALISED, Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.tasks._groups import Group
 
-NEVER_GENERALISED = "never_generalised"
-"""The reason why such a trial has no keys, as it comes with the subject."""
 NO_FINAL = "no_final_weights"
 DEAD = "constant_neurons"
 ROUNDING = 1e-28

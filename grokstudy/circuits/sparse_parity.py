@@ -67,11 +67,15 @@ class SparseParity(Measure):
         *(f"{what}.{one}" for one in SETS for what in ("faithfulness", "incoming_norm")),
     )
 
+    needs_end: ClassVar[bool] = True
+
     def applies(self, spec: TrialSpec) -> str | None:
         if not isinstance(spec.task, Parity):
             return f"defined for task=sparse_parity, this trial has task={plugin_name(spec.task)}"
         if not isinstance(spec.model, MLP) or spec.model.depth != 2:
             return "defined for model=mlp with model.depth=2 (one hidden layer)"
+        if spec.model.subtract_start:
+            return "defined for networks whose neurons alone give the answer, this trial has model.subtract_start"
         return None
 
     def measure(self, subject: Subject) -> list[MeasureValue]:

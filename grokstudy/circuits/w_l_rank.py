@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import ClassVar
 
 import torch
@@ -14,12 +15,13 @@ from grokstudy.circuits._fourier import basis, coefficients, rows_of
 from grokstudy.circuits._keys import NO_KEYS, Rule
 from grokstudy.circuits._network import Network, reads_before_square
 from grokstudy.circuits._periodic import periodic
-from grokstudy.circuits._values import known, undefined
+from grokstudy.circuits._values import NOT_FINITE, known, undefined
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 
 SILENT = "silent_direction"
+ZERO = "zero_matrix"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +52,17 @@ class WLRank(Measure):
             return [undefined(name, reason, protocol=protocol, version=self.version) for name in self.names]
         net = periodic(subject)
         rows = rows_of(keys, net.p)
-        shares = direction_shares(net, read_by(net, rows, squares=reads_before_square(subject.spec)), rows)
-        silent = SILENT if bool(net.logits.isfinite().all()) else "not_finite"
+        read = read_by(net, rows, squares=reads_before_square(subject.spec))
+        shares = direction_shares(net, read, rows)
+        silent = SILENT if math.isfinite(float(read.square().sum())) else NOT_FINITE
         return [
-            known("w_l_outside_keys", outside(net.W_L, rows), protocol=protocol, version=self.version),
+            known(
+                "w_l_outside_keys",
+                outside(net.W_L, rows),
+                protocol=protocol,
+                version=self.version,
+                otherwise=NOT_FINITE if bool(net.W_L.any()) else ZERO,
+            ),
             known(
                 "w_l_direction_fve",
                 float(shares.mean()),
@@ -73,9 +82,9 @@ def outside(W_L: Float[Tensor, "p neurons"], rows: list[int]) -> float:
 
 
 def read_by(net: Network, rows: list[int], *, squares: bool) -> Float[Tensor, "inputs directions"]:
-    """What the directions of W_L read of the neurons. Behind the squares of `net.neurons` there are only the logits."""
-    directions = basis(net.p)[rows].T
-    return net.logits @ directions if squares else net.neurons @ (net.W_L.T @ directions)
+    """What the directions of W_L read of the neurons, or of their squares."""
+    neurons = net.neurons.square() if squares else net.neurons
+    return neurons @ (net.W_L.T @ basis(net.p)[rows].T)
 
 
 def direction_shares(

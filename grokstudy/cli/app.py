@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from grokstudy.cli import browse, export, measure, phases, progress, read, run, verify
+from grokstudy.cli import browse, compare, export, measure, phases, progress, read, run, share, verify
 from grokstudy.spec.errors import GrokstudyError
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (run, measure, verify, export, phases, progress, read, browse):
+for verbs in (run, measure, verify, export, phases, compare, progress, read, browse, share):
     verbs.add_to(app)
 
 

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 def export(
     trial: Annotated[str, typer.Argument(help="unique prefix of a trial_id over all studies", metavar="TRIAL")],
     to: Annotated[Path, typer.Option("--to", help="folder to write to")],
-    step: Annotated[int | None, typer.Option("--step", help="a checkpoint's step; default: the last")] = None,
+    step: Annotated[int | None, typer.Option("--step", min=0, help="a checkpoint's step; default: the last")] = None,
     force: Annotated[bool, typer.Option("--force", help="replace the files of an earlier export")] = False,
     plugin: Plugins = None,
     format: Annotated[Format, typer.Option("--format", help="table or json")] = Format.table,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grokstudy.cli.read import Storage
 from grokstudy.cli.run import Plugins
-from grokstudy.cli.show import Format, out, print_json, progress
+from grokstudy.cli.show import Format, err, out, print_json, progress
 from grokstudy.spec import plugins
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
+
+if TYPE_CHECKING:
+    from grokstudy.store.folder import StudyFolder
 
 
 class Which(StrEnum):
@@ -72,10 +76,18 @@ def measure(
     """
     for path in plugin or []:
         plugins.add_file(path)
+    if format not in (Format.table, Format.json):
+        raise BadInput(
+            f"--format: got {format.value}, must be table or json; `grokstudy measures STUDY` has the others."
+        )
     if weights is not None:
+        if checkpoints is Which.all:
+            raise BadInput("--checkpoints: --weights is one network; leave it out.")
         _file(weights, layout, words or [], split, key_freq_rule, only, format)
     elif not words or len(words) != 1 or "=" in words[0]:
         raise BadInput("measure: give one STUDY, or --weights FILE with settings of its task.")
+    elif layout is not None or split is not None:
+        raise BadInput("--layout, --split: say how to read a weights file; a study knows both.")
     else:
         _study(words[0], checkpoints, only, key_freq_rule, format, storage)
 
@@ -89,7 +101,8 @@ def _study(name: str, which: Which, only: list[str] | None, rule: str, form: For
     from grokstudy.study.live import Projection
 
     study = open(name, storage)
-    names = [found for found, _ in measures(only, rule)]
+    found = measures(only, rule)
+    names = [name for name, _ in found]
     board = Board(study=study.name, stage="measuring")
     damaged: tuple[str, ...] = ()
     with (
@@ -110,6 +123,24 @@ def _study(name: str, which: Which, only: list[str] | None, rule: str, form: For
     else:
         out.print(f"{study.name}: measured {board.measured} checkpoints.", markup=False)
         out.print(f"  values   grokstudy measures {study.name}", markup=False)
+    for line in _raised(study.folder, [value for _, measure in found for value in measure.names]):
+        err.print(line, markup=False)
+
+
+def _raised(folder: StudyFolder, values: Sequence[str]) -> list[str]:
+    """One line for every value that is missing because its measure raised an exception."""
+    from grokstudy.spec.rows import RAISED
+    from grokstudy.store.views import connect
+
+    with connect([folder]) as connection:
+        rows = connection.execute(
+            "SELECT measure, count(*), min(reason) FROM measures_long "
+            "WHERE starts_with(reason, ?) AND list_contains(?, measure) GROUP BY 1 ORDER BY 1",
+            [RAISED, list(values)],
+        ).fetchall()
+    return [
+        f"{name}: missing at {count} checkpoints: {why}. GROKSTUDY_DEBUG=1 shows where." for name, count, why in rows
+    ]
 
 
 def _file(
@@ -125,9 +156,10 @@ def _file(
     from grokstudy.measure_jobs.weights import measure_weights
 
     trial = trial_of(words) if words else None
-    values, keys = measure_weights(file, None if layout is None else layout.value, trial, split, rule, only)
+    with progress(Board(study=str(file), stage="measuring", to_measure=1), quiet=form is Format.json):
+        values, keys = measure_weights(file, None if layout is None else layout.value, trial, split, rule, only)
     if form is Format.json:
-        print_json(as_json(values, keys, rule))
+        print_json({**as_json(values, keys, rule), "measures": [dataclasses.asdict(value) for value in values]})
         return
     for value in values:
         shown = value.reason if value.value is None else f"{value.value:.6g}"

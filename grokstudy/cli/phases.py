@@ -36,6 +36,10 @@ def phases(
     ] = None,
     at: Annotated[str | None, typer.Option("--at", help="where measures are read: end, t_gen, 2*t_gen, step:S")] = None,
     bins: Annotated[int | None, typer.Option("--bins", help="bins of continuous axes")] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option("--overlay", help="CSV or JSON of points; columns named like the axes"),
+    ] = None,
     target: Annotated[Path | None, typer.Option("--out", help="file: .png .svg .pdf .html .csv .json .parquet")] = None,
     format: Annotated[Format, typer.Option("--format", help="what is printed without --out")] = Format.table,
     storage: Storage = None,
@@ -49,11 +53,13 @@ def phases(
 
     if target is not None:
         check_suffix(target)
+    elif overlay is not None:
+        raise BadInput("--overlay: points are drawn over a figure; give --out phase.png (or .html .svg .pdf).")
     diagram = open(study, storage).phase_diagram(
         x,
         y,
         value,
-        fix=dict(_pair(text) for text in fix or []),
+        fix=dict(setting_and_value(text) for text in fix or []),
         facet=facet,
         tau=tau,
         ratio=ratio,
@@ -63,7 +69,7 @@ def phases(
         bins=bins,
     )
     if target is not None:
-        out.print(str(write(diagram, target)), markup=False)
+        out.print(str(write(diagram, target, overlay)), markup=False)
     elif format is Format.json:
         print(to_json(diagram))
     else:
@@ -80,7 +86,8 @@ def _short(columns: Sequence[str]) -> list[str]:
     return [*axes, *(name for name in wanted if name in columns)]
 
 
-def _pair(text: str) -> tuple[str, Value]:
+def setting_and_value(text: str) -> tuple[str, Value]:
+    """Reads `setting=value`. Raises BadInput for anything else."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise BadInput(f"--fix: got '{text}', must be setting=value, e.g. --fix optimizer.lr=0.01.")

@@ -44,15 +44,20 @@ def progress(
     _check(target)
     found = open(study, storage)
     with connect([found.folder]) as connection:
+        if connection.execute("SELECT 1 FROM measures_long LIMIT 1").fetchone() is None:
+            raise BadInput(
+                f"{found.name}: nothing was measured yet; run `grokstudy measure {found.name} --checkpoints all` first."
+            )
         if at is not None:
             print_rows(foretelling(connection, at), format, None)
             return
         seen = trial_progress(connection, trial)
     if target is not None:
+        from grokstudy.phase.circuit_figures_matplotlib import drawn
+        from grokstudy.phase.circuit_figures_steps import progress as picture
         from grokstudy.phase.figures_matplotlib import write_figure
-        from grokstudy.phase.progress_figure import progress_figure
 
-        write_figure(progress_figure(seen, f"{found.name}  {seen.trial_id[:8]}"), target)
+        write_figure(drawn(picture(seen, None, f"{found.name}  {seen.trial_id[:8]}")), target)
         out.print(str(target), markup=False)
         return
     wanted = ("step", "ce_train", "ce_test", "restricted_loss.all", "excluded_loss.train", "fve", "gini_W_E")
@@ -60,7 +65,7 @@ def progress(
     if format is Format.table:
         shown = table[[name for name in wanted if name in table]]
         table = shown.rename(columns={name: name.partition(".")[0] for name in shown})  # a terminal is narrow
-    print_rows(table, format, None)
+    print_rows(table, format, None, most=None)
     if format is Format.table:
         err.print(f"trial {seen.trial_id}; a picture: --out progress.png; which measure foretells t_gen: --at STEP.")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,8 +22,6 @@ Name = Annotated[str | None, typer.Option("--name", help="name of the study; def
 Steps = Annotated[int | None, typer.Option("--steps", help="budget: updates per trial")]
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="folder with your own config groups")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="your own plug-in file, e.g. tasks/mine.py")]
-SMALL_UPDATE = 1e7
-"""Multiplications of an update (parameters x rows) below which one thread is fastest."""
 Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
 
 
@@ -72,34 +68,11 @@ def train(
 
     Example: grokstudy train preset=small31 optimizer.lr=0.001
     """
+    from grokstudy.study.launch import one_trial
+
     spec = _composed([*(words or []), "cluster=none"], name, steps, config_dir, plugin)
-    if spec.axes:
-        raise BadInput(
-            f"{spec.axes[0].path}: `train` takes one value, got {len(spec.axes[0].values) or 'an interval'}. "
-            "Use `grokstudy run` for a study with axes."
-        )
-    if not any(word.startswith("engine.threads=") for word in words or []):
-        spec = dataclasses.replace(spec, engine=dataclasses.replace(spec.engine, threads=_threads(spec)))
-    if name is None:
-        spec = dataclasses.replace(spec, name=f"train-{_trial_id(spec)[:8]}")
-    _run(spec, format)
-
-
-def _trial_id(spec: StudySpec) -> str:
-    """The one trial of a study without axes."""
-    from grokstudy.store.storage import Storage
-    from grokstudy.study.forks import Parents
-    from grokstudy.study.plan import planned_trials
-
-    (trial,) = planned_trials(spec, [{}], Parents(Storage.open(spec.storage.root), None))
-    return trial.trial_id
-
-
-def _threads(spec: StudySpec) -> int:
-    """All cores, or one where an update is so small that threads would only wait for each other."""
-    from grokstudy.study.estimate import multiplications
-
-    return os.cpu_count() or 1 if multiplications(spec.trial({})) > SMALL_UPDATE else 1
+    threads_given = any(word.startswith("engine.threads=") for word in words or [])
+    _run(one_trial(spec, name=name, threads_given=threads_given), format)
 
 
 def demo(format: Output = Format.table) -> None:

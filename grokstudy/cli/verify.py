@@ -35,7 +35,9 @@ def verify(
             metavar="STUDY|TRIAL|FILE",
         ),
     ],
-    step: Annotated[list[int] | None, typer.Option("--step", help="a checkpoint's step; may be repeated")] = None,
+    step: Annotated[
+        list[int] | None, typer.Option("--step", min=0, help="a checkpoint's step; may be repeated")
+    ] = None,
     checkpoints: Annotated[
         Which, typer.Option("--checkpoints", help="start, last generalised and end; or all")
     ] = Which.final,
@@ -65,14 +67,17 @@ def verify(
     for path in plugin or []:
         plugins.add_file(path)
     rule = rule_of(key_freq_rule)
+    _check_emit(emit)
     if is_file(words[0]):
-        if step:
-            raise BadInput("--step: a weights file is one network; leave it out.")
+        if step or checkpoints is Which.all:
+            raise BadInput("--step, --checkpoints: a weights file is one network; leave them out.")
         last = _file(Path(words[0]), layout, words[1:], split, rule)
         rows, damaged = [row_of(last)], list[str]()
     else:
         if len(words) > 1:
             raise BadInput(f"verify: got '{words[1]}' beside '{words[0]}'; only a FILE is followed by settings.")
+        if layout is not None or split is not None:
+            raise BadInput("--layout, --split: say how to read a FILE; a study knows both.")
         last, rows, damaged = _stored(words[0], step or [], checkpoints, rule, storage, format, emit is not None)
     program = None if emit is None else _emit(last, emit)
     if format is Format.json and target is None:
@@ -89,9 +94,10 @@ def verify(
 
 def row_of(one: Verified) -> Row:
     """One verification as plain values; what is not defined is None, and `reason` says why."""
-    from grokstudy.circuits._verification import missing
+    from grokstudy.circuits._values import NO_ROWS
 
     found, fit = one.found, one.found.fit
+    why = [*([found.reason] if found.reason else []), *([NO_ROWS] if found.n_test == 0 else [])]
     keys = found.choice == "keys" or found.fit is not None
     return {
         "study": one.study,
@@ -116,7 +122,7 @@ def row_of(one: Verified) -> Row:
         "n": found.n,
         "n_test": found.n_test,
         "disagreements": [[*each.inputs, each.network, each.algorithm] for each in one.disagreements],
-        "reason": missing(found) if fit is None or found.agreement_test is None else None,
+        "reason": ", ".join(why) or None,
     }
 
 
@@ -159,6 +165,16 @@ def _file(file: Path, layout: WeightsLayout | None, settings: list[str], split: 
     return verified_subject(weights_subject(file, None if layout is None else layout.value, trial, split, rule))
 
 
+def _check_emit(target: Path | None) -> None:
+    """Says what is wrong with the file before the work and not after it."""
+    if target is None:
+        return
+    if target.is_dir() or not target.parent.is_dir():
+        raise BadInput(f"--emit: '{target}' must be a file in a folder that exists.")
+    if target.exists() and BY_US not in target.read_bytes():
+        raise BadInput(f"--emit: '{target}' exists and is no program written by --emit; choose another name.")
+
+
 def _emit(last: Verified, target: Path) -> str:
     """Writes the program; returns a line that says how well it does."""
     from grokstudy.circuits._decompile import decompile
@@ -168,29 +184,74 @@ def _emit(last: Verified, target: Path) -> str:
     return f"{target}: the network's answer on {program.same} of {program.inputs} inputs, right on {program.right}."
 
 
-COLUMNS = (
-    "trial_id", "step", "algorithm_accuracy", "agreement", "agreement_all", "logit_fve", "fve_random_keys",
-    "runner_up_agreement", "certified_share", "kl", "key_freqs",
-)  # fmt: skip
-"""What the table shows; the other formats hold everything."""
+BY_US = b"Decompiled by grokstudy from"
+"""Stands in every program that --emit wrote."""
+COLUMNS = {
+    "trial_id": "trial_id",
+    "step": "step",
+    "agreement": "agreement",
+    "agreement_all": "agreement_all",
+    "logit_fve": "logit_fve",
+    "fve_random_keys": "random_keys",
+    "runner_up_agreement": "runner_up",
+    "certified_share": "certified_share",
+    "kl": "kl",
+    "key_freqs": "key_freqs",
+}
+"""What the table shows, by shorter names: a terminal is narrow. The other formats hold everything."""
+DIGITS = 5
+"""Enough not to show one wrong input of 44,521 (p = 211) as none."""
+WHY = {
+    "never_generalised": "no checkpoint generalised, so there are no key frequencies and nothing is fitted",
+    "no_rows": "there are no test rows",
+    "not_finite": "a logit is infinite or NaN",
+    "no_keys": "no frequency is a key in the last generalised checkpoint",
+}
+ALL_FREQUENCIES = (
+    "With all frequencies the algorithm is the table of right answers: these numbers do not tell waves from a table "
+    "(docs/proof.md)."
+)
+FOURIER = "fourier_multiplication"
+MOST_PROOFS = 5
+"""Lines about different choices of frequencies."""
 
 
 def _rows(rows: list[Row], form: Format, target: Path | None) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(rows)
-    print_rows(frame[list(COLUMNS)] if form is Format.table else frame, form, target, most=None)
+    if form is Format.table:
+        frame = frame[list(COLUMNS)].rename(columns=COLUMNS)
+        frame["key_freqs"] = ["all" if row["frequencies"] == "all" else row["key_freqs"] for row in rows]
+        numbers = frame.select_dtypes("float").columns
+        frame[numbers] = frame[numbers].map(lambda number: float(f"{number:.{DIGITS}g}"))
+    print_rows(frame, form, target, most=None)
 
 
 def _summary(rows: list[Row]) -> None:
-    """What is proved, and why values are missing."""
-    for reason in sorted({str(row["reason"]) for row in rows if row["reason"]}):
-        err.print(f"Some values are missing: {reason}.", markup=False)
-    proofs = {(str(row["algorithm"]), str(row["frequencies"]), str(row["margin"])): row for row in rows}
-    for row in proofs.values():
-        which = "with these frequencies" if row["frequencies"] == "keys" else "with all frequencies"
-        verdict = "is right on every input: proved" if row["proved"] else "is NOT right on every input: classes tie"
-        out.print(
-            f"{row['algorithm']} {which} {verdict} (margin {row['margin']:.4g}, rounding {row['error_bound']:.1g}).",
-            markup=False,
-        )
+    """What is proved, what it does not say, and why values are missing."""
+    for reason in sorted({reason for row in rows if row["reason"] for reason in str(row["reason"]).split(", ")}):
+        err.print(f"Some values are missing: {reason} ({WHY.get(reason, 'see docs/proof.md')}).", markup=False)
+    verdicts = dict.fromkeys(map(_verdict, sorted(rows, key=lambda row: float(str(row["margin"])))))
+    for verdict in list(verdicts)[:MOST_PROOFS]:
+        out.print(verdict, markup=False)
+    if len(verdicts) > MOST_PROOFS:
+        out.print(f"{len(verdicts) - MOST_PROOFS} more choices of frequencies have larger margins.", markup=False)
+    if any(row["frequencies"] == "all" and row["coefficients"] and row["algorithm"] == FOURIER for row in rows):
+        err.print(ALL_FREQUENCIES, markup=False)
+
+
+def _verdict(row: Row) -> str:
+    """The algorithm, what it is made of, and what is proved of it."""
+    numbers = f"margin {row['margin']:.4g}, rounding {row['error_bound']:.1g}"
+    if row["proved"]:
+        return f"{_algorithm(row)} is right on every input: proved ({numbers})."
+    return f"{_algorithm(row)} is NOT right on every input for certain: on {row['algorithm_accuracy']:.4%} ({numbers})."
+
+
+def _algorithm(row: Row) -> str:
+    name, parts = str(row["algorithm"]), "frequencies" if row["algorithm"] == FOURIER else "irreps"
+    if name == "parity":
+        return name
+    which = f"all {parts}" if row["frequencies"] == "all" else f"{parts} {str(row['key_freqs']).strip('[]')}"
+    return f"{name} with {which}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from grokstudy.circuits._measure import measure_network, measures
+from grokstudy.circuits._measure import measures, values_of
 from grokstudy.engine.state import PackState
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.measure import Measure, Subject
@@ -39,7 +39,7 @@ class LiveMeasures:
         """Measures every member at the state's step."""
         if not self.names:
             return
-        views = state.layout.views(state.params)
+        views, chosen = state.layout.views(state.params), measures(self.names)
         written = datetime.now(UTC).isoformat()
         for lane, member in enumerate(state.members):
             params = {name: tensor[lane].detach().cpu().to(torch.float64, copy=True) for name, tensor in views.items()}
@@ -52,7 +52,7 @@ class LiveMeasures:
             subject = dataclasses.replace(self.subjects[member.trial_id], params=params)
             self.rows += [
                 MeasureRow(trial_id=member.trial_id, step=state.step, value=value, written_at=written)
-                for value in measure_network(subject, only=self.names)
+                for value in values_of(chosen, subject)
             ]
 
     def taken(self) -> list[MeasureRow]:

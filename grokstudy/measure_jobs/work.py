@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from grokstudy.circuits._keys import keys_of, rule_of
-from grokstudy.circuits._measure import measure_network
+from grokstudy.circuits._keys import Rule, keys_of, rule_of
+from grokstudy.circuits._measure import measures, values_of
 from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.measure import Subject
+from grokstudy.spec.measure import NEVER_GENERALISED, Measure, Subject
 from grokstudy.spec.rows import CheckpointRow, MeasureRow
 from grokstudy.store.checkpoints import load_lane
 from grokstudy.store.folder import StudyFolder
-
-NEVER_GENERALISED = "never_generalised"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +37,19 @@ def measure(job: MeasureJob) -> Measured:
     for path in job.plugin_files:
         plugins.add_file(Path(path))
     folder = StudyFolder.open(job.storage, job.study)
+    chosen, rule = measures(job.measures, job.rule), rule_of(job.rule)
     measured = Measured(rows=[], damaged=[])
     for trial in job.trials:
         try:
-            _trial(folder, trial, job, measured)
+            _trial(folder, trial, chosen, rule, measured)
         except DamagedFile as error:  # the file that the trial's key frequencies come from
             measured.damaged.append(str(error))
     return measured
 
 
-def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured: Measured) -> None:
+def _trial(
+    folder: StudyFolder, trial: TrialToMeasure, chosen: Sequence[tuple[str, Measure]], rule: Rule, measured: Measured
+) -> None:
     spec = decode_trial(trial.config)
     data = spec.task.data(spec.seeds)
     start = _readable(folder, trial.start)
@@ -58,7 +60,7 @@ def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured
     else:
         final = _params(folder, trial.keys_from)
         last = Subject(spec=spec, data=data, params=final, key_freqs=None, start=start, final=final)
-        keys, reason = keys_of(last, rule_of(job.rule))
+        keys, reason = keys_of(last, rule)
     for checkpoint in trial.checkpoints:
         try:
             params = _params(folder, checkpoint)
@@ -71,7 +73,7 @@ def _trial(folder: StudyFolder, trial: TrialToMeasure, job: MeasureJob, measured
         written = datetime.now(UTC).isoformat()
         measured.rows.extend(
             MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)
-            for value in measure_network(subject, only=job.measures, rule=job.rule)
+            for value in values_of(chosen, subject)
         )
 
 

@@ -41,6 +41,8 @@ def cell_dots(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None)
     fullest = int(members.max()) + 1 if len(members) else 1
     square = math.ceil(math.sqrt(fullest))
     across = min((square, square + 1), key=lambda columns: -fullest % columns)  # the fewest empty places
+    if y is None:
+        across = fullest  # the height is the value: trials of equal value must not hide each other
     down = math.ceil(fullest / across)
     sizes = np.bincount(trials["cell"]) if len(members) else np.zeros(1, dtype=int)
     dots = []

@@ -14,9 +14,11 @@ import xarray as xr
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import save
 from grokstudy.phase.figures_plotly import phase_html
+from grokstudy.phase.overlay import read_overlay
 from grokstudy.spec.errors import BadInput, nearest
 
-SUFFIXES: tuple[str, ...] = (".png", ".svg", ".pdf", ".html", ".csv", ".json", ".parquet")
+PICTURES: tuple[str, ...] = (".png", ".svg", ".pdf", ".html")
+SUFFIXES: tuple[str, ...] = (*PICTURES, ".csv", ".json", ".parquet")
 
 
 def check_suffix(path: Path) -> str:
@@ -34,18 +36,25 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def write(diagram: xr.Dataset, path: Path | str) -> Path:
+def write(diagram: xr.Dataset, path: Path | str, overlay: Path | None = None) -> Path:
     """Writes a diagram as figure (.png .svg .pdf .html) or as table of cells (.csv .json .parquet).
 
+    Args:
+        overlay: file of points from elsewhere to draw over a figure.
+
     Raises:
-        BadInput: see `check_suffix`.
+        BadInput: see `check_suffix` and `read_overlay`; also points over a table.
     """
     path = Path(path)
     suffix = check_suffix(path)
-    if suffix in (".png", ".svg", ".pdf"):
-        save(figure_data(diagram), path, suffix[1:])
-    elif suffix == ".html":
-        path.write_text(phase_html(figure_data(diagram)), encoding="utf-8")
+    if overlay is not None and suffix not in PICTURES:
+        raise BadInput(f"overlay: points are drawn over a figure, got '{path}'; give --out {path.stem}.png or .html.")
+    if suffix in PICTURES:
+        data = figure_data(diagram, None if overlay is None else read_overlay(overlay, diagram))
+        if suffix == ".html":
+            path.write_text(phase_html(data), encoding="utf-8")
+        else:
+            save(data, path, suffix[1:])
     elif suffix == ".json":
         path.write_text(to_json(diagram) + "\n", encoding="utf-8")
     elif suffix == ".csv":

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int
 
 from grokstudy.phase.axis import is_log
 from grokstudy.phase.categories import category_colours, category_names
+from grokstudy.phase.columns import label
 from grokstudy.phase.dots import Dot, cell_dots
+from grokstudy.phase.overlay import Overlay, OverlayMark, marks, outside
 from grokstudy.phase.palette import SHARE_SCALE, TIME_SCALE
 from grokstudy.phase.query import SHARES
 from grokstudy.spec.errors import BadInput
@@ -36,6 +38,8 @@ class Scale:
     """Cell 0 is the value 0 of a log axis, in a slot of its own; its position is not its value."""
     true_positions: bool = False
     """The axis is binned: dots lie at their trials' own values."""
+    categorical: bool = False
+    """Values are names; a position is the number of the cell."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -51,6 +55,8 @@ class Panel:
     hatched: Bool[np.ndarray, "y x"]
     """No value to paint: no trial, or a median that most trials never reached."""
     dots: tuple[Dot, ...]
+    overlay: tuple[OverlayMark, ...] = ()
+    """Points from elsewhere."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -76,11 +82,11 @@ class FigureData:
     category_colours: tuple[str, ...] = ()
 
 
-def figure_data(diagram: xr.Dataset) -> FigureData:
-    """Everything a figure shows of a diagram made by `phase_diagram`.
+def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureData:
+    """Everything a figure shows of a diagram made by `phase_diagram`, with points from elsewhere over it.
 
     Raises:
-        BadInput: more facets than panels fit on a page.
+        BadInput: more facets than panels fit on a page, or a point that an axis cannot show.
     """
     x = _scale(diagram, "x")
     y = _scale(diagram, "y") if diagram.attrs["y"] else None
@@ -99,13 +105,14 @@ def figure_data(diagram: xr.Dataset) -> FigureData:
     amount = not share and value != "log10_delay_ratio" and not category_names(value)
     value_log = value in ("t_mem", "t_gen") or (amount and is_log(finite))
     low, high = (0.0, 1.0) if share else _ends(finite, value_log)
+    panels = tuple(_panel(diagram, i, x, y, overlay) for i in facets)
     return FigureData(
         title=_title(diagram),
         value_label=value_label(diagram),
-        note=note(diagram),
+        note=note(diagram) + (_overlay_note(overlay, panels, x, y) if overlay else ""),
         x=x,
         y=y,
-        panels=tuple(_panel(diagram, i, x, y) for i in facets),
+        panels=panels,
         colours=SHARE_SCALE if share else TIME_SCALE,
         value_log=value_log,
         low=low,
@@ -151,6 +158,14 @@ def note(diagram: xr.Dataset) -> str:
     return "   ·   ".join([*parts, *([attrs["fix"]] if attrs["fix"] else [])])
 
 
+def _overlay_note(overlay: Overlay, panels: tuple[Panel, ...], x: Scale, y: Scale | None) -> str:
+    """Where the points over the diagram come from, and how many of them are not on it."""
+    drawn = [mark for panel in panels for mark in panel.overlay]
+    hidden = len(overlay.points) - len(drawn) + outside(drawn, x, y)
+    left = f" ({hidden} of {len(overlay.points)} outside the diagram)" if hidden else ""
+    return f"   ·   crosses: {', '.join(overlay.sources)}{left}"
+
+
 def _title(diagram: xr.Dataset) -> str:
     return f"{diagram.attrs['study']}: {diagram.attrs['value']}"
 
@@ -162,7 +177,7 @@ def _hatch_label(value: str) -> str:
     return "no trial, or most censored" if censored else "no value"
 
 
-def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None) -> Panel:
+def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None, overlay: Overlay | None) -> Panel:
     attrs = diagram.attrs
     here = diagram if facet is None else diagram.isel({attrs["facet_dim"]: facet})
     order = [attrs["y_dim"], attrs["x_dim"]] if y else [attrs["x_dim"]]
@@ -171,7 +186,8 @@ def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None) ->
         return np.atleast_2d(here[name].transpose(*order).to_numpy())
 
     value, counts = matrix("value"), matrix("n")
-    title = "" if facet is None else f"{attrs['facet']} = {_text(diagram[attrs['facet_dim']].to_numpy()[facet])}"
+    level = None if facet is None else diagram[attrs["facet_dim"]].to_numpy()[facet]
+    title = "" if level is None else f"{attrs['facet']} = {_text(level)}"
     return Panel(
         title=title,
         value=value,
@@ -181,6 +197,7 @@ def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None) ->
         undetermined=matrix("n_undetermined"),
         hatched=(counts == 0) | np.isnan(value),
         dots=cell_dots(diagram, facet, x, y),
+        overlay=marks(overlay, x, y, None if level is None else label(level)) if overlay else (),
     )
 
 
@@ -210,6 +227,7 @@ def _scale(diagram: xr.Dataset, key: str) -> Scale:
         ticks=tuple(range(0, len(values), math.ceil(len(values) / _MOST_TICKS))),
         zero_slot=zero_slot,
         true_positions=len(bins) > 0,
+        categorical=values.dtype == object,
     )
 
 

@@ -70,6 +70,7 @@ def phase_figure(data: FigureData) -> Figure:
         flat = list(grid.flat)
         for panel, axes in zip(data.panels, flat, strict=False):
             (draw_heat if data.y else draw_line)(axes, data, panel)
+            _draw_overlay(axes, panel)
             axes.set_title(panel.title)
         for axes in flat[len(data.panels) :]:
             axes.set_axis_off()
@@ -128,7 +129,10 @@ def draw_line(axes: Axes, data: FigureData, panel: Panel) -> None:
     for name in OUTCOME_COLOURS:
         own = [dot for dot in panel.dots if dot.outcome == name]
         axes.scatter([d.x for d in own], [d.value for d in own], s=14, zorder=2, clip_on=False, **_dot_style(name))
-    axes.plot(data.x.centres, values, color=INK, marker="o", markersize=4.5, linewidth=1.4, zorder=3)
+    if data.categories:  # nothing lies between two kinds
+        axes.scatter(data.x.centres, values, s=620, marker="_", color=INK, linewidth=1.4, zorder=1)
+    else:
+        axes.plot(data.x.centres, values, color=INK, marker="o", markersize=4.5, linewidth=1.4, zorder=3)
     if data.value_log:
         axes.set_yscale("log")
         if not any(dot.value > 0 for dot in panel.dots):  # a log axis without data has no limits of its own
@@ -180,6 +184,17 @@ def draw_dots(axes: Axes, panel: Panel) -> None:
         own = [dot for dot in panel.dots if dot.outcome == name]
         axes.scatter([d.x for d in own], [d.y for d in own], s=11, zorder=4, **_dot_style(name))
     _mark_lost(axes, panel)
+
+
+def _draw_overlay(axes: Axes, panel: Panel) -> None:
+    """Points from elsewhere: crosses with a white edge and labels on white, readable on every colour."""
+    x, y = [mark.x for mark in panel.overlay], [mark.y for mark in panel.overlay]
+    axes.scatter(x, y, s=52, marker="P", c=INK, edgecolors=PAPER, linewidths=0.9, zorder=6)
+    box = {"facecolor": PAPER, "alpha": 0.85, "linewidth": 0, "pad": 1.2}
+    for mark in panel.overlay:
+        if mark.label:
+            text = axes.annotate(mark.label, (mark.x, mark.y), xytext=(7, 3), textcoords="offset points", fontsize=7.5)
+            text.set(color=INK, zorder=6, annotation_clip=True, bbox=box)
 
 
 def _mark_lost(axes: Axes, panel: Panel, *, tiles: bool = False) -> None:

@@ -36,6 +36,8 @@ def phase_figure(data: FigureData) -> go.Figure:
             figure.add_trace(trace, **where)
         for trace in _dots(panel.dots, heat=data.y is not None, first=number == 0):
             figure.add_trace(trace, **where)
+        if panel.overlay:
+            figure.add_trace(_overlay(panel, first=number == 0), **where)
         figure.update_xaxes(**_axis(data.x), **where)
         figure.update_yaxes(**_value_axis(data) if data.y is None else _axis(data.y), **where)
     note = {"text": data.note, "xref": "paper", "yref": "paper", "x": 0, "y": 0, "yshift": -62, "showarrow": False}
@@ -119,7 +121,7 @@ def _line(data: FigureData, panel: Panel) -> list[go.Scatter]:
             x=data.x.centres,
             y=value,
             error_y=bars if shares else None,
-            mode="lines+markers",
+            mode="markers" if data.categories else "lines+markers",
             line={"color": INK},
             text=hover,
             hovertemplate="%{text}<extra></extra>",
@@ -168,6 +170,23 @@ def _lost(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
             showlegend=first,
         )
     ]
+
+
+def _overlay(panel: Panel, *, first: bool) -> go.Scatter:
+    """Points from elsewhere, with their labels."""
+    return go.Scatter(
+        x=[mark.x for mark in panel.overlay],
+        y=[mark.y for mark in panel.overlay],
+        text=[mark.label for mark in panel.overlay],
+        mode="markers+text",
+        textposition="middle right",
+        textfont={"size": 11, "color": INK, "shadow": f"0 0 3px {PAPER}"},
+        hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
+        marker={"size": 11, "color": INK, "symbol": "cross", "line": {"width": 1, "color": PAPER}},
+        name="from elsewhere",
+        legendgroup="from elsewhere",
+        showlegend=first,
+    )
 
 
 def _axis(scale: Scale) -> dict[str, object]:

@@ -87,7 +87,7 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
     if len(set(axes.values())) < len(axes):
         raise BadInput(f"x, y and facet must differ, got {', '.join(f'{k}={v}' for k, v in axes.items())}.")
     fix = tuple((columns.resolve("fix", column, names), value) for column, value in query.fix)
-    frame = columns.fixed(_trials(connection, names), fix)
+    frame = columns.fixed(trial_table(connection, names), fix)
     columns.refuse_silent_average(frame, tuple(axes.values()), [column for column, _ in fix])
     if query.tau != TAU or query.rule is not None:
         again = times.reread(connection, frame["trial_id"], query.tau, query.parsed_rule())
@@ -104,7 +104,7 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
                 name: frame[name]
                 for name in ("seed", "t_mem", "t_gen", "retention", "outcome", "censored_at", "determined")
             },
-            "value": _values(connection, query, frame, names),
+            "value": trial_values(connection, query, frame, names),
         }
     )
     table = table.sort_values("trial_id", ignore_index=True)
@@ -136,13 +136,14 @@ def _axes(query: PhaseQuery) -> list[tuple[str, str]]:
     return [(key, name) for key, name in given if name is not None]
 
 
-def _trials(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> pd.DataFrame:
+def trial_table(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> pd.DataFrame:
+    """Every counting trial with its columns and settings, by trial_id."""
     wanted = [name for name in names if name in columns.BASE_COLUMNS] + list(columns.config_paths(names))
     chosen = ", ".join(map(columns.quoted, wanted))
     return connection.execute(f"SELECT {chosen} FROM trials ORDER BY trial_id").df()
 
 
-def _values(
+def trial_values(
     connection: duckdb.DuckDBPyConnection, query: PhaseQuery, frame: pd.DataFrame, names: Collection[str]
 ) -> pd.Series:
     """The value of each trial: 0 or 1 for shares, NaN where it is not known."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from grokstudy.spec.trial import TrialSpec
 
 
+NEVER_GENERALISED = "never_generalised"
+"""Why a trial without a generalised checkpoint has no key frequencies."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Subject:
     """What a measure looks at: one network at one step, on its own task and split."""

@@ -23,6 +23,9 @@ from grokstudy.study.document import stored_spec
 
 if TYPE_CHECKING:
     from grokstudy.circuits._function import Function
+    from grokstudy.phase.circuit_figures_plotly import CircuitFigure
+    from grokstudy.study.launch import Setting
+    from grokstudy.study.trial import Trial
 
 DEFAULT_ROOT = "./grokstudy-data"
 MOST_ROWS = 1_000_000
@@ -40,9 +43,84 @@ def open(study: str, root: str | None = None) -> Study:
         BadInput: there is no such study; names the nearest.
     """
     if root is None and ("/" in study or "://" in study):
+        absolute = study.startswith("/")
         root, _, study = study.rstrip("/").rpartition("/")
-        root = root or "/"
+        root = root or ("/" if absolute else ".")
     return Study(folder=find(study, storage_root(root)))
+
+
+def trial(prefix: str, root: str | None = None) -> Trial:
+    """The trial whose id starts with `prefix`, over all studies under a storage root; where it has come furthest.
+
+    Raises:
+        BadInput: no trial starts like this, or several do.
+    """
+    from grokstudy.study.lookup import find_trial
+    from grokstudy.study.trial import Trial
+
+    return Trial(stored=find_trial(prefix, storage_root(root)))
+
+
+def run(
+    *words: str,
+    name: str | None = None,
+    steps: int | None = None,
+    only_censored: bool = False,
+    max_hours: float | None = None,
+    root: str | None = None,
+    config_dir: Path | str | None = None,
+    progress: bool = True,
+    **settings: Setting,
+) -> Study:
+    """Runs a study as `grokstudy run` does, and returns it: again = resume, wider = only what is new, more = extend.
+
+    `run("preset=quad23", "seed=seeds(3)", name="mine")` and
+    `run(preset="quad23", name="mine", **{"optimizer.lr": [0.01, 0.03], "seed": "seeds(3)"})` do the same kind of thing.
+
+    Args:
+        words: settings as on the command line.
+        name: of the study; default the study's or preset's name.
+        steps: budget, updates per trial.
+        only_censored: extend only trials that have not generalised.
+        max_hours: stop in time; the same call goes on.
+        root: storage root; default GROKSTUDY_STORAGE, else ./grokstudy-data.
+        config_dir: folder with your own config groups.
+        progress: show a line of progress, on a terminal or below a notebook's cell.
+        settings: by name; text is read as on the command line, a list is an axis, a tuple one setting of many numbers.
+
+    Raises:
+        BadInput: a setting that cannot be used; nothing was run.
+        StudyBusy: another live process runs this study.
+        KeyboardInterrupt: it was interrupted; everything finished is kept.
+    """
+    from grokstudy.study.launch import composed, launched
+
+    spec = composed(words, settings, name=name, steps=steps, root=root, config_dir=config_dir)
+    result = launched(spec, only_censored=only_censored, max_hours=max_hours, progress=progress)
+    return Study(folder=result.folder)
+
+
+def train(
+    *words: str,
+    name: str | None = None,
+    steps: int | None = None,
+    root: str | None = None,
+    config_dir: Path | str | None = None,
+    progress: bool = True,
+    **settings: Setting,
+) -> Study:
+    """Trains one trial in this process, as `grokstudy train` does; `train("preset=small31").trial()` is the trial.
+
+    The study is called `train-<first digits of its id>` if no name is given. Arguments and errors as `run`; an axis is
+    refused.
+    """
+    from grokstudy.study.launch import composed, launched, one_trial
+
+    words = (*words, "cluster=none")
+    spec = composed(words, settings, name=name, steps=steps, root=root, config_dir=config_dir)
+    threads_given = any(key.startswith("engine.threads") for key in (*words, *settings))
+    result = launched(one_trial(spec, name=name, threads_given=threads_given), progress=progress)
+    return Study(folder=result.folder)
 
 
 def storage_root(given: str | None = None) -> str:
@@ -95,6 +173,16 @@ class Study:
         """One row per measured checkpoint, a column per measure in its default protocol."""
         return self._rows("measures", where)
 
+    def trial(self, prefix: str = "") -> Trial:
+        """The trial whose id starts with `prefix`, which a study of one trial does not need.
+
+        Raises:
+            BadInput: no trial starts like this, or several do.
+        """
+        from grokstudy.study.trial import trial_of
+
+        return trial_of(self.folder, prefix)
+
     def measure(
         self, what: str | Function, checkpoints: Literal["final", "all"] = "all", rule: str = "neuron"
     ) -> pd.DataFrame:
@@ -139,6 +227,24 @@ class Study:
         asked = PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
         with connect([self.folder]) as connection:
             return phase_diagram(connection, asked)
+
+    def clock_pizza(self, at: str = "end") -> CircuitFigure:
+        """Distance irrelevance against gradient symmetricity of every trial, coloured by circularity: clock or pizza.
+
+        Args:
+            at: "end", "t_gen", a multiple such as "2*t_gen", or "step:S".
+
+        Raises:
+            BadInput: one of the three was not measured there; says how to.
+        """
+        from grokstudy.phase.circuit_figures_plotly import figure
+        from grokstudy.phase.circuit_figures_trials import clock_pizza
+
+        with connect([self.folder]) as connection:
+            return figure(clock_pizza(connection, self.name, at))
+
+    def __repr__(self) -> str:
+        return f"Study {self.name} in {self.folder.storage.uri}"
 
     def _rows(self, view: str, where: str | None) -> pd.DataFrame:
         source = view if view == "trials" else f"(SELECT v.* FROM {view} v JOIN trials USING (trial_id)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from grokstudy.execution.job import LaneRef, StartRef
 from grokstudy.spec.axes import is_seed
@@ -19,10 +19,9 @@ from grokstudy.store.storage import Storage
 from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import connect
 from grokstudy.study.document import stored_spec
+from grokstudy.study.listing import listed, nearest_steps
 
 KEY = "init.from"
-MOST_LISTED = 5
-"""Candidates or steps that a message names."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,14 +102,14 @@ class Parents:
         matches = sorted(identity for identity in known if identity.startswith(prefix))
         if len(matches) > 1:
             raise BadInput(
-                f"{KEY}: got '{text}', {len(matches)} trials start like this: {_listed(matches)}. Give more digits."
+                f"{KEY}: got '{text}', {len(matches)} trials start like this: {listed(matches)}. Give more digits."
             )
         if not matches:
             names = self._storage.studies()
             raise BadInput(
                 f"{KEY}: got '{text}', but no trial starts with '{prefix}' and no study has this name"
                 f"{nearest(prefix, names)} `grokstudy trials STUDY` lists trials; studies here: "
-                f"{_listed(names) or 'none'}. A trial can be forked once it has ended."
+                f"{listed(names)}. A trial can be forked once it has ended."
             )
         return matches[0]
 
@@ -135,11 +134,13 @@ class Parents:
         chosen = rows if len(rows) == 1 else alike
         if len(chosen) == 1:
             return chosen[0].trial_id
-        listed = [f"{row.trial_id} ({', '.join(f'{p}={row.config.get(p)}' for p in axes)})" for row in alike or rows]
+        candidates = [
+            f"{row.trial_id} ({', '.join(f'{p}={row.config.get(p)}' for p in axes)})" for row in alike or rows
+        ]
         raise BadInput(
             f"{KEY}: got '{spec.init.from_}', but of the trials of '{name}' with the fork's seeds "
             f"{len(alike) or 'none'} of {len(rows)} {'have' if len(alike) != 1 else 'has'} its values of the axes: "
-            f"{_listed(listed)}. Name the trial."
+            f"{listed(candidates)}. Name the trial."
         )
 
     def _named_step(self, identity: str, name: str, study: str) -> int:
@@ -215,7 +216,7 @@ class Parents:
         raise BadInput(
             f"{KEY}: {spec.init.from_} has {name} {list(stored[name]) if name in stored else 'not'}, this trial's "
             f"model {list(own[name]) if name in own else 'not'}. A fork has its parent's shapes; give it the parent's "
-            f"settings: {_listed(differ) or 'model and task'}."
+            f"settings: {listed(differ or ['model and task'])}."
         )
 
 
@@ -245,9 +246,8 @@ def _state_place(found: Found, step: int) -> StartRef | None:
 
 
 def _no_checkpoint(identity: str, step: int, steps: set[int]) -> BadInput:
-    near = sorted(sorted(steps, key=lambda at: abs(at - step))[:MOST_LISTED])
     return BadInput(
-        f"{KEY}: trial {identity} has no checkpoint at step {step}; nearest: {_listed(near) or 'none'}. Name one of "
+        f"{KEY}: trial {identity} has no checkpoint at step {step}; nearest: {nearest_steps(steps, step)}. Name one of "
         f"them, or run the parent with checkpoint.steps=[{step}] under another --name."
     )
 
@@ -261,8 +261,3 @@ def _offset(row: TrialRow) -> int:
 
 def _seeds_of(row: TrialRow) -> tuple[int, ...]:
     return row.seed_data, row.seed_init, row.seed_batch, row.seed_noise
-
-
-def _listed(items: Sequence[object]) -> str:
-    shown = ", ".join(map(str, items[:MOST_LISTED]))
-    return shown + (f" and {len(items) - MOST_LISTED} more" if len(items) > MOST_LISTED else "")

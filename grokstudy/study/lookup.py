@@ -13,9 +13,7 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.storage import Storage
 from grokstudy.store.trial_configs import trial_configs
 from grokstudy.store.views import connect
-
-MOST_LISTED = 5
-"""Ids or steps that a message names."""
+from grokstudy.study.listing import listed, nearest_steps
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,13 +43,17 @@ def find_trial(prefix: str, root: str) -> StoredTrial:
             for (identity,) in rows.fetchall():
                 found.setdefault(identity, []).append(folder)
     if not found:
+        if prefix in storage.studies():
+            raise BadInput(
+                f"TRIAL: '{prefix}' is a study; give the start of one of its trials' ids: `grokstudy trials {prefix}`."
+            )
         raise BadInput(
             f"TRIAL: got '{prefix}', but no trial under {storage.uri} starts like this. `grokstudy trials STUDY` lists "
-            f"the trials of a study; studies here: {_listed(storage.studies())}."
+            f"the trials of a study; studies here: {listed(storage.studies())}."
         )
     if len(found) > 1:
         raise BadInput(
-            f"TRIAL: got '{prefix}', {len(found)} trials start like this: {_listed(sorted(found))}. Give more digits."
+            f"TRIAL: got '{prefix}', {len(found)} trials start like this: {listed(sorted(found))}. Give more digits."
         )
     ((identity, folders),) = found.items()
     return max((_stored(folder, identity) for folder in folders), key=lambda trial: max(trial.checkpoints, default=-1))
@@ -69,10 +71,10 @@ def checkpoint_at(trial: StoredTrial, step: int | None) -> CheckpointRow:
     if step is None:
         return trial.checkpoints[steps[-1]]
     if step not in trial.checkpoints:
-        near = sorted(sorted(steps, key=lambda at: abs(at - step))[:MOST_LISTED])
         raise BadInput(
-            f"--step: got {step}, trial {trial.trial_id} has no checkpoint there; nearest: {_listed(near)}. Name one "
-            f"of them, or run it with checkpoint.steps=[{step}] under another --name."
+            f"--step: got {step}, trial {trial.trial_id} has no checkpoint there; nearest: "
+            f"{nearest_steps(steps, step)}. Name one of them, or run it with checkpoint.steps=[{step}] under another "
+            "--name."
         )
     return trial.checkpoints[step]
 
@@ -81,8 +83,3 @@ def _stored(folder: StudyFolder, identity: str) -> StoredTrial:
     with connect([folder]) as connection:
         config = trial_configs(connection)[identity]
     return StoredTrial(trial_id=identity, folder=folder, config=config, checkpoints=checkpoints_of(folder, identity))
-
-
-def _listed(items: list[str] | list[int]) -> str:
-    shown = ", ".join(map(str, items[:MOST_LISTED])) or "none"
-    return shown + (f" and {len(items) - MOST_LISTED} more" if len(items) > MOST_LISTED else "")

@@ -13,11 +13,10 @@ from grokstudy.circuits._formula import unless_known
 from grokstudy.circuits._keys import keys_of, rule_of
 from grokstudy.circuits._verification import Disagreement, Verification, disagreements, fitted_margin, verify
 from grokstudy.measure_jobs.plan import last_generalised as last_generalised
-from grokstudy.measure_jobs.work import NEVER_GENERALISED
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import BadInput, DamagedFile, nearest
 from grokstudy.spec.interfaces import TaskData
-from grokstudy.spec.measure import Subject
+from grokstudy.spec.measure import NEVER_GENERALISED, Subject
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.checkpoints import checkpoints, load_lane
@@ -184,13 +183,15 @@ def _trial(planned: TrialToVerify, rule: str) -> Iterator[Verified | DamagedFile
     trial, spec = planned.trial, planned.spec
     data = spec.task.data(spec.seeds)
     keys, reason = _keys(planned, data, rule)
+    needs_start = spec.model.subtract_start and 0 in trial.checkpoints
+    start = _params(trial.folder, trial.checkpoints[0]) if needs_start else None
     for row in planned.checkpoints:
         try:
             params = _params(trial.folder, row)
         except DamagedFile as error:
             yield error
             continue
-        subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason)
+        subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason, start=start)
         yield _verified(subject, study=trial.folder.name, trial_id=trial.trial_id, step=row.step)
 
 

@@ -32,10 +32,14 @@ NAMES = plugins.names("circuits")
 MODELS: dict[str, Model] = {"quad_mlp": QuadMLP(width=16), "transformer": Transformer(d_model=16, n_heads=2, d_mlp=24)}
 
 
+FEW: dict[str, dict[str, int]] = {"llc": {"burn_in": 2, "draws": 3}, "ntk": {"rows": 12}}
+"""Settings with which measures that repeat one thing many times do so a few times."""
+
+
 def measure_named(name: str) -> Measure:
     kind = plugins.load("circuits", name)
     assert issubclass(kind, Measure)
-    return kind()
+    return kind(**FEW.get(name, {}))
 
 
 def untrained(model: str, *, op: Operation = "add", p: int = 7, keys: tuple[int, ...] | None = (1,)) -> Subject:

@@ -92,6 +92,8 @@ def test_its_measures_equal_those_of_the_study(trained: Cli, study: str, tmp_pat
     )
     frame = open_study(study, str(trained.root)).measures("step = 60")
     names = ["ce_train", "ce_test", "acc_train", "acc_test", "gini_W_E", "gini_W_L"]
+    rows = {(row["measure"], row["protocol"]): row["value"] for row in document["measures"]}
+    assert rows["gini_W_E.merged", "components=K;dc=no"] == frame.iloc[0]["gini_W_E.merged"]
     assert {name: document[name] for name in names} == frame.iloc[0][names].to_dict()
     assert pd.notna(document["ce_test"])
 
@@ -156,6 +158,8 @@ def test_what_is_not_there_is_named_with_what_is(trained: Cli, tmp_path: Path) -
     root, identity = str(trained.root), trial_of(trained, "quad")
     with pytest.raises(BadInput, match=r"got 'nothing'.*studies here: noisy"):
         find_trial("nothing", root)
+    with pytest.raises(BadInput, match="'noisy' is a study"):
+        export_trial("noisy", root, None, tmp_path / "net")
     with pytest.raises(BadInput, match="6 trials start like this"):
         find_trial("", root)
     with pytest.raises(BadInput, match=r"--step: got 31, .* nearest: .*30.*checkpoint.steps=\[31\]"):

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import grokstudy as gs
+from grokstudy.circuits._measure import measures
+from grokstudy.cli.app import app
 from grokstudy.measure_jobs.plan import missing_jobs
+from grokstudy.spec.errors import BadInput
 from grokstudy.store.views import connect
 
 from .conftest import SMALL, Cli
@@ -113,10 +117,46 @@ def test_progress_shows_one_trial_and_what_foretells_t_gen(measured: Cli, tmp_pa
     measured.run("progress", "s", "--out", str(picture))
     assert picture.read_bytes()[:4] == b"\x89PNG"
     rows = json.loads(measured.run("progress", "s", "--at", "100", "--format", "json").stdout)
-    assert {row["measure"] for row in rows} == {"gini_W_E", "gini_W_E.merged", "gini_W_L", "gini_W_L.merged"}
+    assert {row["measure"] for row in rows} >= {"gini_W_E", "gini_W_E.merged", "gini_W_L", "gini_W_L.merged"}
     assert all(-1 <= row["rho"] <= 1 and 0 <= row["p_value"] <= 1 and row["n"] >= 5 for row in rows)
     error = measured.run("progress", "s", "--at", "101", code=2).stderr
     assert "101" in error
     assert "100" in error
     assert "--trial" in measured.run("progress", "s", "--trial", "zzz", code=2).stderr
     assert ".svg" in measured.run("progress", "s", "--out", "x.bmp", code=2).stderr
+
+
+def test_progress_of_a_study_without_measures_says_what_to_do(cli: Cli) -> None:
+    cli.run("run", *SMALL, "--steps", "20", "--name", "s", "measures.names=[]")
+    for words in ([], ["--at", "10"], ["--out", "progress.png"]):
+        assert "grokstudy measure s --checkpoints all" in cli.run("progress", "s", *words, code=2).stderr
+
+
+def test_a_measure_that_raises_everywhere_says_so(cli: Cli, tmp_path: Path) -> None:
+    cli.run("run", *SMALL, "--steps", "20", "--name", "s", "measures.names=[norms]")
+    plugin = tmp_path / "broken.py"
+    plugin.write_text("def broken(subject):\n    return 1 / 0\n")
+    done = cli.run("measure", "s", "--plugin", str(plugin), "--only", "broken")
+    assert "broken: missing at 2 checkpoints: raised ZeroDivisionError: division by zero" in done.stderr
+    assert "missing" not in cli.run("measure", "s", "--only", "norms").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["s", "--split", "python_random:1:0.3"], "--layout, --split"),
+        (["s", "--layout", "nanda"], "--layout, --split"),
+        (["s", "--format", "csv"], "table or json"),
+        (["--weights", "net.pth", "--checkpoints", "all"], "--checkpoints"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: list[str], what: str) -> None:
+    result = CliRunner().invoke(app, ["measure", *words])
+    assert isinstance(result.exception, BadInput), result.output
+    assert what in str(result.exception)
+
+
+def test_the_page_names_what_is_measured_without_only() -> None:
+    page = (Path(__file__).parents[2] / "docs/measures.md").read_text()
+    said = page.partition("Without `--only`, these are measured:")[2].partition(". ")[0]
+    assert said.replace("`", "").split() == ", ".join(name for name, _ in measures(None, "neuron")).split()

@@ -135,3 +135,9 @@ def test_a_weights_file_in_either_layout_gives_the_same_measures(tmp_path: Path)
     wanted = "key_freqs key_freq_rule restricted_loss excluded_loss excluded_loss_by_freq fve gini_W_E gini_W_L"
     wanted += " sum_sq_weights neuron_freq_fraction ce_train ce_test acc_train acc_test keys_saturated protocol"
     assert set(wanted.split()) == set(documents[0])
+
+
+def test_a_study_opens_by_its_folder_however_the_path_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    for path in (str(root / "s"), f"{root}/s/", "s/", f"../{root.name}/s"):
+        assert gs.open(path).name == "s", path

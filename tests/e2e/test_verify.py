@@ -41,6 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "memorised": ["regularization.weight_decay=0", "budget=300"],
         "product": ["task.op=mul", "budget=900"],
         "random": ["task.op=random", "task.p=7", "budget=30"],
+        "all_trained": ["task.frac_train=1", "budget=30"],
     }.items():
         spec = compose_study(["preset=quad23", *HERE, *words, f"storage.root={root}"], name=name)
         run_study(spec, Board(study=name))
@@ -109,7 +110,7 @@ def test_what_is_shown_depends_on_the_checkpoints_asked_for(root: Path) -> None:
     assert [row["step"] for row in document(root, identity)["checkpoints"]] == [0, 900]
     table = invoke(root, str(root / "quad"), "--step", "900")
     assert "certified_share" in table
-    assert "is right on every input: proved" in table
+    assert "with all frequencies is right on every input: proved" in table
 
 
 def test_a_trial_that_only_memorised_is_compared_and_not_fitted(root: Path) -> None:
@@ -117,6 +118,7 @@ def test_a_trial_that_only_memorised_is_compared_and_not_fitted(root: Path) -> N
     assert found["agreement"] < 0.3
     assert found["algorithm_accuracy"] == 1.0
     assert found["reason"] == "never_generalised"
+    assert found["n_test"] > 0
     assert {found[name] for name in ("logit_fve", "certified_share", "kl", "runner_up_agreement")} == {None}
     assert found["key_freqs"] is None
     assert len(found["disagreements"]) == round((1 - found["agreement_all"]) * 529)
@@ -162,6 +164,32 @@ def test_a_program_is_of_one_network(root: Path, tmp_path: Path) -> None:
     assert not Path(target).exists()
 
 
+def test_a_file_that_no_program_can_go_to_is_refused_before_the_work(root: Path, tmp_path: Path) -> None:
+    identity, notes = trial_ids(root, "quad")[0], tmp_path / "notes.py"
+    notes.write_text("mine")
+    for target in (notes, tmp_path, tmp_path / "none" / "algorithm.py"):
+        assert str(target) in refused(root, identity, "--step", "900", "--emit", str(target))
+    assert notes.read_text() == "mine"
+    for _ in range(2):  # its own program is replaced
+        invoke(root, identity, "--step", "900", "--emit", str(tmp_path / "algorithm.py"))
+
+
+def test_a_network_without_test_rows_says_that_too(root: Path) -> None:
+    found = document(root, "all_trained")
+    assert found["agreement"] is None
+    assert found["reason"] == "never_generalised, no_rows"
+    result = CliRunner().invoke(app, ["verify", "all_trained", "--storage", str(root)])
+    assert "there are no test rows" in result.stderr
+
+
+def test_all_frequencies_come_with_a_warning(root: Path) -> None:
+    def said(study: str) -> str:
+        return CliRunner().invoke(app, ["verify", study, "--step", "0", "--storage", str(root)]).stderr
+
+    assert "do not tell waves from a table" in said("quad")
+    assert "do not tell waves from a table" not in said("memorised"), "nothing is fitted there"
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -172,6 +200,8 @@ def test_a_program_is_of_one_network(root: Path, tmp_path: Path) -> None:
         (["quad", "task.p=3"], "only a FILE is followed by settings"),
         (["none.safetensors"], "no file 'none.safetensors'"),
         (["quad", "--key-freq-rule", "neurons"], "did you mean 'neuron'"),
+        (["quad", "--split", "python_random:1:0.3"], "--layout, --split"),
+        (["none.safetensors", "--checkpoints", "all"], "leave them out"),
     ],
 )
 def test_bad_input_is_explained(root: Path, words: list[str], what: str) -> None:

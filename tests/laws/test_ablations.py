@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from grokstudy.circuits import _interventions
 from grokstudy.circuits._fourier import project
-from grokstudy.circuits._interventions import Intact, Mode, along, of_frequencies, principal_components, score
+from grokstudy.circuits._interventions import Intact, Mode, ablated, along, of_frequencies, principal_components, score
 from grokstudy.circuits._keys import keys_of
 from grokstudy.circuits._network import cross_entropy
 from grokstudy.circuits._scrub import Component, Hypothesis, answer_clusters, answer_waves, loss_recovered, token_waves
@@ -154,6 +155,21 @@ def test_ablated_embeddings_are_changed_weights() -> None:
         )
 
 
+@pytest.mark.parametrize("model", [QuadMLP(width=16), Transformer(d_model=12, n_heads=2, d_mlp=20)])
+def test_what_neurons_send_to_the_logits_stands_for_them(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where logits are linear in the neurons: the oracle is a pass from the changed neurons."""
+    of = subject(model, {name: 3 * x for name, x in model.init(Modular(p=P).shape(), 2).items()})
+    assert Intact.of(of).is_linear
+    quick = [*Ablations().measure(of), *Scrubbing().measure(of)]
+    monkeypatch.setattr(_interventions, "ROUNDING", -1.0)
+    assert not Intact.of(of).is_linear
+    slow = [*Ablations().measure(of), *Scrubbing().measure(of)]
+    for one, other in zip(quick, slow, strict=True):
+        assert one.value is not None
+        assert one.value == pytest.approx(other.value, abs=EXACT), one.measure
+        assert one.values == (other.values and pytest.approx(other.values, abs=EXACT)), one.measure
+
+
 # --- components ------------------------------------------------------------------------------------------------------
 
 
@@ -182,8 +198,7 @@ def test_single_neurons_are_those_of_a_patched_pass() -> None:
     of = subject(Transformer(d_model=12, n_heads=2, d_mlp=9))
     intact, values = Intact.of(of), measured(ComponentAblations(), of)
     neurons = intact.activations["neurons"]
-    each = [intact.without({"neurons": neurons * (torch.arange(9) == i)}, "mean") for i in range(9)]
-    expected = [score(logits, intact.net.test) for logits in each]
+    expected = [intact.test_score({"neurons": neurons * (torch.arange(9) == i)}, "mean") for i in range(9)]
     assert values["ablate.single_neurons.mean.ce_test"].values == pytest.approx([s.ce for s in expected], abs=EXACT)
     assert values["ablate.single_neurons.mean.acc_test"].values == pytest.approx([s.acc for s in expected])
 
@@ -216,7 +231,7 @@ def test_the_principal_components_of_the_planted_embeddings_are_its_circles() ->
 def test_an_ablated_part_is_nothing_its_mean_or_anothers() -> None:
     intact = Intact.of(subject(QuadMLP(width=4)))
     x = intact.activations["neurons"]
-    logits = {mode: intact.without({"neurons": x}, mode) for mode in MODES}
+    logits = {mode: intact.logits({"neurons": ablated(x, x, mode, intact.order)}) for mode in MODES}
     W = intact.subject.params["W"]
     assert torch.allclose(logits["zero"], torch.zeros(P**2, P).double(), atol=EXACT)
     assert torch.allclose(logits["mean"], (x.mean(0) @ W).expand(P**2, P), atol=EXACT)
@@ -316,3 +331,8 @@ def test_a_transformer_that_grokked_needs_its_keys_and_nothing_else() -> None:
     heads = measured(ComponentAblations(), of)["ablate.heads.zero.ce_test"]
     assert heads.value is not None
     assert heads.value > math.log(31)
+
+
+def test_variances_that_are_no_numbers_have_no_principal_components() -> None:
+    """Entries of 1e200 are finite, their squares are not."""
+    assert bool(principal_components(1e200 * torch.randn(9, 2, 4).double()).isnan().all())

@@ -17,6 +17,7 @@ from torch import Tensor
 from grokstudy.circuits import alignment, ntk
 from grokstudy.circuits._gradients import Landscape, TrainLoss, flat
 from grokstudy.circuits.alignment import Alignment
+from grokstudy.circuits.cross_entropy import CrossEntropy as CrossEntropyMeasure
 from grokstudy.circuits.curvature import Curvature, curvature
 from grokstudy.circuits.llc import LLC, learning_coefficient, sgld
 from grokstudy.circuits.norms import Norms
@@ -168,6 +169,16 @@ def test_the_loss_and_the_norms_are_those_of_the_curves(preset: str) -> None:
     found = numbers(SoftmaxCollapse(), given)
     assert found["zero_terms"] == columns["zero_loss"]
     assert found["softmax_collapse"] == (None if math.isnan(columns["softmax_collapse"]) else 0)
+
+
+@pytest.mark.parametrize("preset", ["quad23", "kumar2024"])
+def test_the_accuracies_are_those_of_the_curves(preset: str) -> None:
+    """kumar2024 answers with its logits less those at the start."""
+    given, columns = after(trial(preset, {"engine.dtype": "float64"}), 30)
+    found = numbers(CrossEntropyMeasure(), given)
+    assert (found["acc_train"], found["acc_test"]) == pytest.approx((columns["train_acc"], columns["test_acc"]))
+    unknown = dataclasses.replace(given, start=None)
+    assert (numbers(CrossEntropyMeasure(), unknown)["acc_test"] is None) == (preset == "kumar2024")
 
 
 def after(spec: TrialSpec, steps: int) -> tuple[Subject, dict[str, float]]:
@@ -431,15 +442,15 @@ class TestNTK:
         jacobians = torch.func.jacrev(lambda params: given.spec.model.apply(params, inputs))(dict(given.params))
         stacked = torch.cat([each.flatten(2) for each in jacobians.values()], dim=2)
         oracle = torch.einsum("ncw,mcw->nm", stacked, stacked)
-        torch.testing.assert_close(
-            tangent_kernel(given.spec.model, given.params, inputs, classes=2), oracle, rtol=1e-10, atol=1e-12
-        )
+        kernel = tangent_kernel(given.spec.model, given.params, inputs, chosen=torch.arange(2))
+        torch.testing.assert_close(kernel, oracle, rtol=1e-10, atol=1e-12)
 
     def test_a_rows_several_answers_are_rows_of_the_kernel(self) -> None:
         spec = trial("sort", SETTINGS["sort"])
         given = subject(spec.task, spec.model, CrossEntropy64())
         inputs = torch.from_numpy(given.data.inputs)[:3]
-        kernel = tangent_kernel(spec.model, given.params, inputs, classes=given.data.shape.classes, answers=4)
+        classes = torch.arange(given.data.shape.classes)
+        kernel = tangent_kernel(spec.model, given.params, inputs, chosen=classes, answers=4)
         assert kernel.shape == (12, 12)
         torch.testing.assert_close(kernel, kernel.T, rtol=0, atol=EXACT * float(kernel.abs().max()))
         assert float(torch.linalg.eigvalsh(kernel).min()) > -EXACT * float(kernel.trace())
@@ -458,7 +469,9 @@ class TestNTK:
     def test_with_two_classes_it_is_the_formula_of_the_paper(self) -> None:
         given = parity()
         rows = torch.from_numpy(np.sort(given.data.test))
-        kernel = tangent_kernel(given.spec.model, given.params, torch.from_numpy(given.data.inputs)[rows], classes=2)
+        kernel = tangent_kernel(
+            given.spec.model, given.params, torch.from_numpy(given.data.inputs)[rows], chosen=torch.arange(2)
+        )
         y = 2.0 * torch.from_numpy(given.data.labels)[rows].double() - 1
         oracle = float(y @ kernel @ y / (kernel.norm() * (y @ y)))
         assert number(NTK(), given, "ntk.alignment") == pytest.approx(oracle, rel=1e-9)
@@ -485,6 +498,18 @@ class TestNTK:
     def test_no_more_rows_are_looked_at_than_asked_for(self) -> None:
         few, all_of_them = (number(NTK(rows=rows), quad(), "ntk.alignment") for rows in (8, 256))
         assert few != all_of_them
+
+    def test_classes_of_a_kernel_are_summed(self) -> None:
+        given = quad()
+        inputs, classes = torch.from_numpy(given.data.inputs)[:6], given.data.shape.classes
+        whole, *each = (
+            tangent_kernel(given.spec.model, given.params, inputs, chosen=chosen)
+            for chosen in (torch.arange(classes), *torch.arange(classes).split(2))
+        )
+        torch.testing.assert_close(torch.stack(each).sum(dim=0), whole, rtol=1e-10, atol=1e-12)
+        few, all_of_them = (number(NTK(classes=count), given, "ntk.alignment") for count in (1, classes))
+        assert few != all_of_them
+        assert number(NTK(classes=classes + 1), given, "ntk.alignment") == pytest.approx(all_of_them, rel=EXACT)
 
 
 ALL: tuple[Measure, ...] = (

@@ -319,3 +319,39 @@ def test_inputs_evaluated_chunk_by_chunk_are_the_network() -> None:
     torch.testing.assert_close(net.logits, seen["logits"][:, :p])
     torch.testing.assert_close(net.neurons, seen["neurons"])
     torch.testing.assert_close(net.pattern, seen["blocks.0.attn.hook_pattern"])
+
+
+# --- reasons -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "reasons"),
+    [
+        (
+            1e200,
+            {"fve": "not_finite", "clock.r2": "not_finite", "ffd_W_L": "not_finite", "w_l_outside_keys": "not_finite"},
+        ),
+        (1e200, {"distance_irrelevance": "not_finite", "w_l_direction_fve": "not_finite"}),
+        (0.0, {"fve": "constant_logits", "clock.r2": "constant_logits", "ffd_W_L": "zero_matrix"}),
+        (0.0, {"w_l_outside_keys": "zero_matrix", "w_l_direction_fve": "silent_direction"}),
+        (0.0, {"nlm_alignment.last_layer": "zero_weights"}),
+    ],
+)
+def test_squares_that_are_no_numbers_are_told_from_zeros(last: float, reasons: dict[str, str]) -> None:
+    """Logits of 1e200 are finite and vary; it is their squares that are not."""
+    p = 11
+    model = QuadMLP(width=16)
+    params = model.init(Shape(positions=2, vocab=p, classes=p), 0)
+    found = subject(model, {**params, "W": last * params["W"]}, p, [2])
+    names = ("fve", "clock_pizza", "furuta", "w_l_rank", "distance_irrelevance", "alignment")
+    values = {value.measure: value for value in measure_network(found, names)}
+    assert {name: values[name].reason for name in reasons} == reasons
+
+
+def test_a_gradient_of_nan_is_not_called_zero() -> None:
+    p = 7
+    model = Transformer(d_model=8, n_heads=2, d_mlp=12)
+    params = model.init(Shape(positions=2, vocab=p, classes=p), 0)
+    broken = {name: torch.full_like(tensor, math.nan) for name, tensor in params.items()}
+    (value,) = measure_network(subject(model, broken, p, None), ["gradient_symmetricity"])
+    assert value.reason == "not_finite"

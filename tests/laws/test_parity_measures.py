@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from grokstudy.circuits.sparse_parity import SparseParity, least_as_accurate, least_identical, one_layer
+from grokstudy.execution.live_measures import check_while_training
 from grokstudy.losses.hinge import Hinge
 from grokstudy.models.mlp import MLP
 from grokstudy.models.onehot_mlp import OneHotMLP
 from grokstudy.optimizers.adamw import AdamW
+from grokstudy.spec.errors import BadInput
 from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
@@ -178,3 +180,16 @@ def test_it_is_for_sparse_parity_on_one_hidden_layer() -> None:
     assert "depth" in (SparseParity().applies(dataclasses.replace(parity, model=MLP(depth=3))) or "")
     other = TrialSpec(task=modular, model=OneHotMLP(), optimizer=AdamW(), loss=Hinge())
     assert "sparse_parity" in (SparseParity().applies(other) or "")
+
+
+def test_it_waits_for_the_final_weights() -> None:
+    """Measured while training it would store `no_final` for good."""
+    with pytest.raises(BadInput, match="sparse_parity reads key frequencies or weights of the trial's end"):
+        check_while_training(["sparse_parity"])
+
+
+def test_neurons_alone_are_no_answer_where_the_start_is_subtracted() -> None:
+    model = MLP(depth=2, width=WIDTH, subtract_start=True)
+    reason = SparseParity().applies(dataclasses.replace(subject(planted()).spec, model=model))
+    assert reason is not None
+    assert "model.subtract_start" in reason

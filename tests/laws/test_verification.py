@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import runpy
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +16,8 @@ from torch import Tensor
 
 from grokstudy.circuits._decompile import decompile
 from grokstudy.circuits._formula import formula_of, unless_known
-from grokstudy.circuits._network import network
-from grokstudy.circuits._verification import certified, disagreements, fitted_margin, least_squares, verify
+from grokstudy.circuits._network import Network, network
+from grokstudy.circuits._verification import certified, disagreements, fitted_margin, least_squares, rounding, verify
 from grokstudy.circuits.algorithm import Algorithm
 from grokstudy.losses.ce64 import CrossEntropy64
 from grokstudy.optimizers.adamw import AdamW
@@ -163,6 +166,21 @@ def test_both_neighbours_of_the_answer_count_as_runner_up() -> None:
     assert fit.runner_up_agreement == 0
 
 
+@pytest.mark.parametrize("group", ["S4", "D6", "C12"])
+def test_any_conjugate_counts_as_runner_up_in_a_group(group: str) -> None:
+    """Characters of conjugates are equal, but for the rounding in which they are known."""
+    task = FiniteGroup(group=group)
+    formula = formula_of(subject(task, np.zeros((task.order() ** 2, task.order())), None).spec)
+    scores = (formula.terms(formula.frequencies)[::-1].T @ np.linspace(1, 2, len(formula.frequencies)))[
+        formula.relation()
+    ]
+    answers = task.elements().table.ravel()
+    nudged = scores[answers] + 1e-6 * noise(len(answers), task.order())
+    fit = verify(subject(task, nudged, list(formula.frequencies))).fit
+    assert fit is not None
+    assert fit.runner_up_agreement == 1
+
+
 def test_disagreements_are_listed_with_both_answers() -> None:
     logits = waves(11, ALPHAS)
     logits[3 * 11 + 4] = np.eye(11)[9] * 100
@@ -199,6 +217,30 @@ def test_a_certificate_needs_a_margin_above_the_range_of_the_residuals(share: fl
     sure = certified(net, scores, net.logits - scores[net.answer], 1e-12)
     assert float(sure.double().mean()) == expected
     assert float((net.logits.argmax(dim=1) == net.answer).double().mean()) == expected, "here the bound is tight"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_no_rounding_makes_a_certificate_wrong(allowed: bool) -> None:
+    """In exact fractions a certified margin exceeds the range of the residuals, even where both are nearly equal."""
+    table = torch.from_numpy(waves(11, ALPHAS)[:11].copy())
+    gap = float(table[0, 0] - table[0, 1:].max())
+    false = 0
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        rest = draw.permuted(np.tile(np.linspace(0, gap, 11), (121, 1)), axis=1) + 1e4 * draw.uniform(size=(121, 1))
+        a, b = residues(11)
+        net = network(subject(ADD11, table.numpy()[(a + b) % 11] + rest, [2, 5]))
+        size = rounding(net, table) if allowed else 0.0
+        sure = certified(net, table, net.logits - table[net.answer], size)
+        false += sum(not exactly_certified(net, table, row) for row in torch.nonzero(sure)[:, 0].tolist())
+    assert (false == 0) == allowed
+
+
+def exactly_certified(net: Network, table: Tensor, row: int) -> bool:
+    scores = [Fraction(x) for x in table[net.answer[row]].tolist()]
+    rest = [Fraction(x) - score for x, score in zip(net.logits[row].tolist(), scores, strict=True)]
+    right = scores.pop(int(net.answer[row]))
+    return right - max(scores) > max(rest) - min(rest)
 
 
 def test_numbers_agree_with_their_definitions() -> None:
@@ -276,6 +318,22 @@ def test_broken_networks_have_a_reason(logits: float, reason: str) -> None:
     assert (found.agreement_all is None) == (reason == "not_finite")
 
 
+def test_logits_whose_squares_are_no_numbers_are_not_called_constant() -> None:
+    found = verify(subject(ADD11, 1e200 * waves(11, ALPHAS), [2, 5]))
+    assert (found.fit, found.reason, found.agreement_all) == (None, "not_finite", 1)
+
+
+def test_a_network_of_nan_answers_nothing_that_could_disagree() -> None:
+    assert disagreements(subject(ADD11, np.full((121, 11), np.nan), [2, 5]), 10) == []
+
+
+@pytest.mark.parametrize("logits", [2.0, np.nan])
+def test_missing_test_rows_are_the_reason_whatever_else_is_missing(logits: float) -> None:
+    values = Algorithm().measure(subject(Modular(p=11, frac_train=1.0), np.full((121, 11), logits), [2, 5]))
+    (only,) = (value for value in values if value.measure == "algorithm_agreement.test")
+    assert (only.value, only.reason) == (None, "no_rows")
+
+
 def test_without_test_rows_the_agreement_on_them_is_missing() -> None:
     found = verify(subject(Modular(p=11, frac_train=1.0), waves(11, ALPHAS), [2, 5]))
     assert (found.agreement_test, found.agreement_all, found.n_test) == (None, 1.0, 0)
@@ -317,3 +375,13 @@ def test_class_means_enter_a_program_only_where_they_help() -> None:
     assert "CLASS_MEANS" in program.text
     assert program.same == 121
     assert program.right == 11, "the network says 4, always, and so does the program"
+
+
+@pytest.mark.parametrize(("p", "keys"), [(12, (2, 4)), (6, (2,)), (11, (1, 2, 3, 4, 5))])
+def test_a_program_is_right_where_the_fit_is_even_if_classes_tie(p: int, keys: tuple[int, ...], tmp_path: Path) -> None:
+    planted = subject(Modular(p=p), waves(p, {k: 1 / k for k in keys}) + 0.1 * noise(p * p, p), keys)
+    program = decompile(planted, verify(planted), "a test")
+    (tmp_path / "algorithm.py").write_text(program.text)
+    right, inputs, margin = runpy.run_path(str(tmp_path / "algorithm.py"))["check"]()
+    assert (right, inputs) == (program.right, p * p)
+    assert (margin > 0) == (p == 11)
