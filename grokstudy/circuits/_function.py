@@ -59,10 +59,13 @@ def _check(name: str, version: int) -> None:
     """Raises BadInput unless the value can be told from all others by its name, and its versions from each other."""
     if type(version) is not int or version < 1:
         raise BadInput(f"measure {name}: VERSION is {version!r}, must be a whole number from 1.")
-    for shipped in plugins.shipped("circuits"):
+    shipped_names = plugins.shipped("circuits")
+    if name in shipped_names:  # before any is loaded: the file itself would be loaded in the place of its namesake
+        raise BadInput(f"measure {name}: the shipped measure '{name}' has this name; rename the file.")
+    for shipped in shipped_names:
         kind = plugins.load("circuits", shipped)
         assert issubclass(kind, Measure)
-        if name in (shipped, *kind.names):
+        if name in kind.names:
             raise BadInput(f"measure {name}: the shipped measure '{shipped}' has this name; rename the file.")
 
 

@@ -41,9 +41,17 @@ def measures(only: Collection[str] | None = None, rule: str = "neuron") -> list[
     names = plugins.names("circuits")
     for name in only or ():
         if name not in names:
-            raise unknown("measure", name, names, "See `grokstudy list measures`.")
+            owner = owner_of(name)
+            told = f"'{name}' is a value of the measure {owner}. " if owner else ""
+            raise unknown("measure", name, names, f"{told}See `grokstudy list measures`.")
     chosen = [(name, _load(name, rule)) for name in names if only is None or name in only]
     return [(name, measure) for name, measure in chosen if only is not None or measure.default]
+
+
+def owner_of(value: str) -> str | None:
+    """The plug-in whose values have this name (`certified_share` is one of `algorithm`'s), or None."""
+    kinds = ((name, plugins.load("circuits", name)) for name in plugins.names("circuits"))
+    return next((name for name, kind in kinds if issubclass(kind, Measure) and value in kind.names), None)
 
 
 def _load(name: str, rule: str) -> Measure:

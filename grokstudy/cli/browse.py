@@ -86,9 +86,11 @@ def _plugins(kind: Kind) -> list[dict[str, str]]:
     room = "circuits" if kind is Kind.measures else kind.value
     rows = []
     for name in plugins.names(room):
-        text = (plugins.load(room, name).__doc__ or "").strip()
+        kind_of = plugins.load(room, name)
+        text = (kind_of.__doc__ or "").strip()
         source = text.rpartition("Source: ")[2] if "Source: " in text else ""
-        rows.append({"name": name, "what": text.splitlines()[0], "source": " ".join(source.split())})
+        when = "" if getattr(kind_of, "default", True) else " Only when named."
+        rows.append({"name": name, "what": text.splitlines()[0] + when, "source": " ".join(source.split())})
     return rows
 
 

@@ -47,6 +47,8 @@ def trial_progress(connection: duckdb.DuckDBPyConnection, prefix: str | None) ->
         "SELECT trial_id, t_mem::DOUBLE AS t_mem, t_gen::DOUBLE AS t_gen FROM trials "
         "WHERE trial_id IN (SELECT DISTINCT trial_id FROM measures) ORDER BY t_gen, trial_id"
     ).df()
+    if trials.empty:
+        raise BadInput("nothing was measured yet; run `grokstudy measure STUDY --checkpoints all` first.")
     chosen = _chosen(trials, prefix)
     measures = connection.execute("SELECT * FROM measures WHERE trial_id = ? ORDER BY step", [chosen["trial_id"]]).df()
     names = ("step", "train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")

@@ -179,11 +179,23 @@ def _stored_value(
             return frame[value].astype(float)
         return read_at(connection, "curves", value, frame, _stated(place, value))
     if value not in value_names(connection) and value not in _leaves(names):
+        _refuse_unmeasured(value, frame)
         raise unknown("value", value, value_names(connection))
     column = columns.resolve("value", value, names)
     if not columns.is_numeric(frame[column]):
         raise BadInput(f"value: {column} is not a number ({columns.shown(frame[column])}); use it as --x or --facet.")
     return frame[column].astype(float)
+
+
+def _refuse_unmeasured(value: str, frame: pd.DataFrame) -> None:
+    """Raises BadInput if the value is a measure that this study does not have yet."""
+    from grokstudy.circuits._measure import owner_of  # loads torch, for the message alone
+
+    if owner := owner_of(value):
+        study = frame["study"].iloc[0]
+        raise BadInput(
+            f"value: '{value}' is not measured here yet; run `grokstudy measure {study} --only {owner}` first."
+        )
 
 
 def _leaves(names: Collection[str]) -> set[str]:

@@ -149,8 +149,8 @@ def _defines_functions_only(path: Path) -> bool:
     """Whether a file's top level has a public function and no class, read without running it."""
     try:
         body = ast.parse(path.read_text()).body
-    except (SyntaxError, ValueError):
-        return False
+    except (SyntaxError, ValueError) as error:
+        raise BadInput(f"--plugin: '{path}' cannot be loaded: {type(error).__name__}: {error}") from error
     public = [node for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     return bool(public) and not any(isinstance(node, ast.ClassDef) for node in body)
 

@@ -242,7 +242,22 @@ def test_a_file_that_holds_no_measure_says_so(case: str, tmp_path: Path, forgott
     assert word in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["x = 1\n", "class Mine: pass\ndef one(s): return 1.0\n", "def (:\n"])
+def test_a_file_that_is_no_python_is_not_told_to_move(tmp_path: Path, forgotten: None) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def (:\n")
+    with pytest.raises(BadInput, match="cannot be loaded: SyntaxError"):
+        plugins.add_file(path)
+
+
+def test_a_file_named_like_a_shipped_measure_is_refused(tmp_path: Path, forgotten: None) -> None:
+    path = tmp_path / "fve.py"
+    path.write_text("def one(s): return 1.0\n")
+    plugins.add_file(path)
+    with pytest.raises(BadInput, match="the shipped measure 'fve' has this name"):
+        plugins.load("circuits", "fve")
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", "class Mine: pass\ndef one(s): return 1.0\n"])
 def test_outside_the_rooms_only_functions_are_recognised(text: str, tmp_path: Path, forgotten: None) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)

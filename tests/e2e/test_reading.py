@@ -134,7 +134,18 @@ def test_a_weights_file_in_either_layout_gives_the_same_measures(tmp_path: Path)
     assert documents[0]["acc_train"] == pytest.approx(right.double().mean().item(), abs=1e-12)
     wanted = "key_freqs key_freq_rule restricted_loss excluded_loss excluded_loss_by_freq fve gini_W_E gini_W_L"
     wanted += " sum_sq_weights neuron_freq_fraction ce_train ce_test acc_train acc_test keys_saturated protocol"
-    assert set(wanted.split()) == set(documents[0])
+    assert {*wanted.split(), "measures"} == set(documents[0])
+
+
+def test_a_measure_that_is_not_there_yet_is_told_apart_from_a_wrong_name(root: Path) -> None:
+    words = ["phases", "s", "--x", "weight_decay", "--y", "frac_train", "--value"]
+    result = CliRunner().invoke(app, [*words, "certified_share", "--storage", str(root)])
+    assert "grokstudy measure s --only algorithm" in str(result.exception)
+    result = CliRunner().invoke(app, [*words, "certified_shore", "--storage", str(root)])
+    assert "certified_shore" in str(result.exception)
+    assert "--only" not in str(result.exception)
+    result = CliRunner().invoke(app, ["measure", "s", "--only", "restricted_loss.all", "--storage", str(root)])
+    assert "a value of the measure fourier_losses" in str(result.exception)
 
 
 def test_a_study_opens_by_its_folder_however_the_path_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
