@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grokstudy.cli.phases import setting_and_value
-from grokstudy.cli.read import Storage
+from grokstudy.cli.read import At, Budget, Fix, Ratio, Rule, Storage, Tau
 from grokstudy.cli.show import Format, err, out, print_rows
 from grokstudy.spec.errors import BadInput
 
@@ -39,14 +39,12 @@ def compare(
         str, typer.Option("--value", help="t_gen, t_mem, log10_delay_ratio, test_loss or any measure")
     ] = "t_gen",
     by: Annotated[list[str] | None, typer.Option("--by", help="a strip per value; may be repeated")] = None,
-    fix: Annotated[list[str] | None, typer.Option("--fix", help="setting=value; may be repeated")] = None,
-    tau: Annotated[float, typer.Option("--tau", help="accuracy threshold of t_mem and t_gen")] = 0.95,
-    ratio: Annotated[float, typer.Option("--ratio", help="t_gen / t_mem from which it is grokking")] = 5.0,
-    budget: Annotated[int | None, typer.Option("--budget", help="T: times past it count as not seen")] = None,
-    rule: Annotated[
-        str | None, typer.Option("--rule", help="condition for t_gen on curves, e.g. 'test_loss<1e-6'")
-    ] = None,
-    at: Annotated[str | None, typer.Option("--at", help="where measures are read: end, t_gen, 2*t_gen, step:S")] = None,
+    fix: Fix = None,
+    tau: Tau = 0.95,
+    ratio: Ratio = 5.0,
+    budget: Budget = None,
+    rule: Rule = None,
+    at: At = None,
     target: Annotated[Path | None, typer.Option("--out", help="file: .png .svg .pdf .html .csv .json .parquet")] = None,
     format: Annotated[Format, typer.Option("--format", help="what is printed without --out")] = Format.table,
     storage: Storage = None,

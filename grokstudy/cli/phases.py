@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from grokstudy.cli.read import Storage, StudyName
+from grokstudy.cli.read import At, Budget, Fix, Ratio, Rule, Storage, StudyName, Tau
 from grokstudy.cli.show import Format, err, out, print_rows
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import BadInput
@@ -26,15 +26,13 @@ def phases(
     value: Annotated[
         str, typer.Option("--value", help="p_gen, p_<outcome>, t_gen, log10_delay_ratio, retention or any measure")
     ] = "p_gen",
-    fix: Annotated[list[str] | None, typer.Option("--fix", help="setting=value; may be repeated")] = None,
+    fix: Fix = None,
     facet: Annotated[str | None, typer.Option("--facet", help="one diagram for each value of this setting")] = None,
-    tau: Annotated[float, typer.Option("--tau", help="accuracy threshold of t_mem and t_gen")] = 0.95,
-    ratio: Annotated[float, typer.Option("--ratio", help="t_gen / t_mem from which it is grokking")] = 5.0,
-    budget: Annotated[int | None, typer.Option("--budget", help="T: times past it count as not seen")] = None,
-    rule: Annotated[
-        str | None, typer.Option("--rule", help="condition for t_gen on curves, e.g. 'test_loss<1e-6'")
-    ] = None,
-    at: Annotated[str | None, typer.Option("--at", help="where measures are read: end, t_gen, 2*t_gen, step:S")] = None,
+    tau: Tau = 0.95,
+    ratio: Ratio = 5.0,
+    budget: Budget = None,
+    rule: Rule = None,
+    at: At = None,
     bins: Annotated[int | None, typer.Option("--bins", help="bins of continuous axes")] = None,
     overlay: Annotated[
         Path | None,

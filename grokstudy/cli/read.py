@@ -13,6 +13,12 @@ StudyName = Annotated[str, typer.Argument(help="name of a study, or path of its 
 Storage = Annotated[
     str | None, typer.Option("--storage", help="storage root; default GROKSTUDY_STORAGE or ./grokstudy-data")
 ]
+Fix = Annotated[list[str] | None, typer.Option("--fix", help="setting=value; may be repeated")]
+Tau = Annotated[float, typer.Option("--tau", help="accuracy threshold of t_mem and t_gen")]
+Ratio = Annotated[float, typer.Option("--ratio", help="t_gen / t_mem from which it is grokking")]
+Budget = Annotated[int | None, typer.Option("--budget", help="T: times past it count as not seen")]
+Rule = Annotated[str | None, typer.Option("--rule", help="condition for t_gen on curves, e.g. 'test_loss<1e-6'")]
+At = Annotated[str | None, typer.Option("--at", help="where measures are read: end, t_gen, 2*t_gen, step:S")]
 Where = Annotated[str | None, typer.Option("--where", help="SQL condition on the columns of trials")]
 Output = Annotated[Format, typer.Option("--format", help="table, csv, json or parquet")]
 Target = Annotated[Path | None, typer.Option("--out", help="file to write instead of stdout")]

@@ -31,15 +31,19 @@ class LiveMeasures:
     """What has been measured of a pack and is not yet stored."""
 
     names: tuple[str, ...]
+    chosen: list[tuple[str, Measure]] = dataclasses.field(init=False)
     rows: list[MeasureRow] = dataclasses.field(default_factory=list)
     subjects: dict[str, Subject] = dataclasses.field(default_factory=dict)
     """By trial: its task's data and its weights at step 0."""
+
+    def __post_init__(self) -> None:
+        self.chosen = measures(self.names)
 
     def look(self, state: PackState) -> None:
         """Measures every member at the state's step."""
         if not self.names:
             return
-        views, chosen = state.layout.views(state.params), measures(self.names)
+        views = state.layout.views(state.params)
         written = datetime.now(UTC).isoformat()
         for lane, member in enumerate(state.members):
             params = {name: tensor[lane].detach().cpu().to(torch.float64, copy=True) for name, tensor in views.items()}
@@ -52,7 +56,7 @@ class LiveMeasures:
             subject = dataclasses.replace(self.subjects[member.trial_id], params=params)
             self.rows += [
                 MeasureRow(trial_id=member.trial_id, step=state.step, value=value, written_at=written)
-                for value in values_of(chosen, subject)
+                for value in values_of(self.chosen, subject)
             ]
 
     def taken(self) -> list[MeasureRow]:

@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from grokstudy.circuits._keys import Rule, keys_of, rule_of
+from grokstudy.circuits._keys import Rule, rule_of
 from grokstudy.circuits._measure import measures, values_of
 from grokstudy.measure_jobs.job import MeasureJob, TrialToMeasure
+from grokstudy.measure_jobs.subjects import at_end, weights
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import DamagedFile
-from grokstudy.spec.measure import NEVER_GENERALISED, Measure, Subject
+from grokstudy.spec.measure import Measure
 from grokstudy.spec.rows import CheckpointRow, MeasureRow
-from grokstudy.store.checkpoints import load_lane
 from grokstudy.store.folder import StudyFolder
 
 
@@ -51,25 +51,15 @@ def _trial(
     folder: StudyFolder, trial: TrialToMeasure, chosen: Sequence[tuple[str, Measure]], rule: Rule, measured: Measured
 ) -> None:
     spec = decode_trial(trial.config)
-    data = spec.task.data(spec.seeds)
-    start = _readable(folder, trial.start)
-    keys: tuple[int, ...] | None = None
-    reason: str | None = NEVER_GENERALISED
-    if trial.keys_from is None:
-        final = _readable(folder, trial.last)
-    else:
-        final = _params(folder, trial.keys_from)
-        last = Subject(spec=spec, data=data, params=final, key_freqs=None, start=start, final=final)
-        keys, reason = keys_of(last, rule)
+    generalised = trial.keys_from is not None
+    final = _readable(folder, trial.last) if trial.keys_from is None else weights(folder, trial.keys_from)
+    end = at_end(spec, rule, start=_readable(folder, trial.start), final=final, generalised=generalised)
     for checkpoint in trial.checkpoints:
         try:
-            params = _params(folder, checkpoint)
+            subject = dataclasses.replace(end, params=weights(folder, checkpoint))
         except DamagedFile as error:
             measured.damaged.append(str(error))
             continue
-        subject = Subject(
-            spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason, start=start, final=final
-        )
         written = datetime.now(UTC).isoformat()
         measured.rows.extend(
             MeasureRow(trial_id=trial.trial_id, step=checkpoint.step, value=value, written_at=written)
@@ -80,10 +70,6 @@ def _trial(
 def _readable(folder: StudyFolder, checkpoint: CheckpointRow | None) -> dict[str, Tensor] | None:
     """Weights that others are compared with; None if they are not there: what needs them says so."""
     try:
-        return None if checkpoint is None else _params(folder, checkpoint)
+        return None if checkpoint is None else weights(folder, checkpoint)
     except DamagedFile:  # named where the checkpoint itself is measured
         return None
-
-
-def _params(folder: StudyFolder, checkpoint: CheckpointRow) -> dict[str, Tensor]:
-    return {name: tensor.double() for name, tensor in load_lane(folder, checkpoint).items()}

@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from grokstudy.circuits._keys import keys_of, rule_of
+from grokstudy.circuits._keys import rule_of
 from grokstudy.measure_jobs.plan import last_generalised
+from grokstudy.measure_jobs.subjects import at_end, weights
 from grokstudy.phase.circuit_figures_weights import frequency_norms, residue_matrices
 from grokstudy.phase.places import WIDEST_GAP, Place, parse_place
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.interfaces import TaskData
-from grokstudy.spec.measure import NEVER_GENERALISED, Subject
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.store.checkpoints import checkpoints_of, load_lane
@@ -121,7 +121,7 @@ class Trial:
     @property
     def key_freqs(self) -> tuple[int, ...]:
         """Key frequencies of its last generalised checkpoint (rule "neuron"), rising; empty if there are none."""
-        return _keys(self)[0] or ()
+        return _end(self).key_freqs or ()
 
     @property
     def figures(self) -> Figures:
@@ -200,33 +200,18 @@ def trial_of(folder: StudyFolder, prefix: str) -> Trial:
 # Keyed by the Trial object: figures of one trial ask for the same network again and again.
 @functools.lru_cache(maxsize=4)
 def _subject(trial: Trial, step: int) -> Subject:
-    params = _double(load_lane(trial.stored.folder, trial.stored.checkpoints[step]))
-    keys, reason = _keys(trial)
-    return Subject(
-        spec=trial.spec, data=trial.data, params=params, key_freqs=keys, keys_reason=reason, start=_start(trial)
-    )
-
-
-def _start(trial: Trial) -> dict[str, Tensor] | None:
-    """Weights at step 0, which some models subtract."""
-    first = trial.stored.checkpoints.get(0)
-    return None if first is None else _double(load_lane(trial.stored.folder, first))
+    stored = trial.stored
+    return dataclasses.replace(_end(trial), params=weights(stored.folder, stored.checkpoints[step]))
 
 
 @functools.lru_cache(maxsize=64)
-def _keys(trial: Trial) -> tuple[tuple[int, ...] | None, str | None]:
-    """Key frequencies of the last generalised checkpoint, or None and why there are none."""
+def _end(trial: Trial) -> Subject:
+    """What the networks of all its checkpoints share, with the key frequencies of the last generalised one."""
     stored = trial.stored
     with connect([stored.folder]) as connection:
         rows = list(stored.checkpoints.values())
         found = last_generalised(connection, {stored.trial_id: rows}).get(stored.trial_id)
-    if found is None:
-        return None, NEVER_GENERALISED
-    params = _double(load_lane(stored.folder, found))
-    with torch.no_grad():
-        last = Subject(spec=trial.spec, data=trial.data, params=params, key_freqs=None, start=_start(trial))
-        return keys_of(last, rule_of("neuron"))
-
-
-def _double(params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.double() for name, tensor in params.items()}
+    first = stored.checkpoints.get(0)
+    start = None if first is None else weights(stored.folder, first)
+    final = None if found is None else weights(stored.folder, found)
+    return at_end(trial.spec, rule_of("neuron"), start=start, final=final, generalised=final is not None)

@@ -7,19 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
 from grokstudy.circuits._formula import unless_known
-from grokstudy.circuits._keys import keys_of, rule_of
+from grokstudy.circuits._keys import rule_of
 from grokstudy.circuits._verification import Disagreement, Verification, disagreements, fitted_margin, verify
-from grokstudy.measure_jobs.plan import last_generalised as last_generalised
+from grokstudy.measure_jobs.plan import last_generalised
+from grokstudy.measure_jobs.subjects import at_end, weights
 from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.errors import BadInput, DamagedFile, nearest
-from grokstudy.spec.interfaces import TaskData
-from grokstudy.spec.measure import NEVER_GENERALISED, Subject
+from grokstudy.spec.measure import Subject
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.spec.trial import TrialSpec
-from grokstudy.store.checkpoints import checkpoints, load_lane
+from grokstudy.store.checkpoints import checkpoints
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.storage import Storage
 from grokstudy.store.trial_configs import trial_configs
@@ -181,26 +179,17 @@ def _chosen(
 
 def _trial(planned: TrialToVerify, rule: str) -> Iterator[Verified | DamagedFile]:
     trial, spec = planned.trial, planned.spec
-    data = spec.task.data(spec.seeds)
-    keys, reason = _keys(planned, data, rule)
+    final = None if planned.keys_from is None else weights(trial.folder, planned.keys_from)
     needs_start = spec.model.subtract_start and 0 in trial.checkpoints
-    start = _params(trial.folder, trial.checkpoints[0]) if needs_start else None
+    start = weights(trial.folder, trial.checkpoints[0]) if needs_start else None
+    end = at_end(spec, rule_of(rule), start=start, final=final, generalised=final is not None)
     for row in planned.checkpoints:
         try:
-            params = _params(trial.folder, row)
+            subject = dataclasses.replace(end, params=weights(trial.folder, row))
         except DamagedFile as error:
             yield error
             continue
-        subject = Subject(spec=spec, data=data, params=params, key_freqs=keys, keys_reason=reason, start=start)
         yield _verified(subject, study=trial.folder.name, trial_id=trial.trial_id, step=row.step)
-
-
-def _keys(planned: TrialToVerify, data: TaskData, rule: str) -> tuple[tuple[int, ...] | None, str | None]:
-    """The trial's key frequencies, from its last generalised checkpoint."""
-    if planned.keys_from is None:
-        return None, NEVER_GENERALISED
-    params = _params(planned.trial.folder, planned.keys_from)
-    return keys_of(Subject(spec=planned.spec, data=data, params=params, key_freqs=None), rule_of(rule))
 
 
 def _verified(subject: Subject, study: str | None, trial_id: str | None, step: int | None) -> Verified:
@@ -214,7 +203,3 @@ def _verified(subject: Subject, study: str | None, trial_id: str | None, step: i
         fitted_margin=fitted_margin(subject, found),
         disagreements=tuple(disagreements(subject, MOST_DISAGREEMENTS)),
     )
-
-
-def _params(folder: StudyFolder, row: CheckpointRow) -> dict[str, Tensor]:
-    return {name: tensor.double() for name, tensor in load_lane(folder, row).items()}

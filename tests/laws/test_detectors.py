@@ -32,35 +32,13 @@ from grokstudy.tasks.group import FiniteGroup
 from grokstudy.tasks.induction import Induction
 from grokstudy.tasks.modular import Modular, Operation
 from grokstudy.tasks.sparse_parity import SparseParity
+from tests.planted import Table
 
 torch.set_num_threads(1)
 
 P, KEYS = 23, (2, 5, 9)
 # Scores are ratios of sums of at most P^3 = 12,167 float64 terms of similar size.
 EXACT = 1e-10
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Table(Model):
-    """A network that is nothing but its logits and neurons for every pair of tokens."""
-
-    def check(self, shape: Shape) -> None: ...
-
-    def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
-        raise NotImplementedError
-
-    def apply(self, params: Mapping[str, Tensor], inputs: Tensor, *_: Any, **__: Any) -> Tensor:
-        return params["logits"][inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]]
-
-    def activations(self, params: Mapping[str, Tensor], inputs: Tensor, *_: Any, **__: Any) -> dict[str, Tensor]:
-        rows = inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]
-        return {"neurons": params["neurons"][rows], "logits": params["logits"][rows]}
-
-    def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
-        return ReadMatrices(W_E=torch.zeros(1, shape.vocab), W_L=torch.zeros(shape.classes, 1))
-
-    def last_layer(self) -> str:
-        return "logits"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +73,8 @@ def subject(task: Task, model: Model, params: Mapping[str, Tensor]) -> Subject:
 
 def table(logits: Tensor, neurons: Tensor, task: Task | None = None) -> Subject:
     task = task or Modular(op="add", p=logits.shape[1], frac_train=0.5)
-    return subject(task, Table(), {"logits": logits.double(), "neurons": neurons.double()})
+    unread = {"W_E": torch.zeros(1, logits.shape[1]), "W_L": torch.zeros(logits.shape[1], 1)}
+    return subject(task, Table(), {"logits": logits.double(), "neurons": neurons.double(), **unread})
 
 
 def noise(*size: int, seed: int = 0) -> Tensor:

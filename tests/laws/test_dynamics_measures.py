@@ -33,48 +33,20 @@ from grokstudy.losses.mse_onehot import MSEOneHot
 from grokstudy.models.mlp import MLP
 from grokstudy.models.quad_mlp import QuadMLP
 from grokstudy.optimizers.adamw import AdamW
-from grokstudy.spec.interfaces import Loss, Model, ReadMatrices, Shape, Task
+from grokstudy.spec.interfaces import Loss, Model, Task
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureValue
 from grokstudy.spec.trial import TrialSpec
 from grokstudy.tasks.modular import Modular
 from grokstudy.tasks.sparse_parity import SparseParity
 from tests.packs import run
+from tests.planted import Table
 from tests.trials import tiny, trial
 
 torch.set_num_threads(1)
 
 EXACT = 1e-10
 """Sums of at most 1e4 float64 terms of size 1 err by less than 1e4 * 1.1e-16 = 1.1e-12; ratios by little more."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Table(Model):
-    """A network that is nothing but its logits on a row: linear in its weights, with any logits one likes."""
-
-    def check(self, shape: Shape) -> None: ...
-
-    def init(self, shape: Shape, seed: int) -> dict[str, Tensor]:
-        return {"logits": torch.zeros(shape.vocab**2, shape.classes).double()}
-
-    def apply(
-        self,
-        params: Mapping[str, Tensor],
-        inputs: Tensor,
-        keep: Mapping[str, Tensor] | None = None,
-        *,
-        answers: int = 0,
-    ) -> Tensor:
-        return params["logits"][inputs[:, 0] * math.isqrt(len(params["logits"])) + inputs[:, 1]]
-
-    def activations(self, params: Mapping[str, Tensor], inputs: Tensor, *, answers: int = 0) -> dict[str, Tensor]:
-        raise NotImplementedError
-
-    def matrices(self, params: Mapping[str, Tensor], shape: Shape) -> ReadMatrices:
-        raise NotImplementedError
-
-    def last_layer(self) -> str:
-        return "logits"
 
 
 def table(logits: Tensor, loss: Loss, p: int = 5, frac_train: float = 0.6, **settings: Any) -> Subject:
