@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-.PHONY: help demo install test fast lint format docs campaign clean
+.PHONY: help demo install browser test fast lint format docs site campaign clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,7 +19,13 @@ demo: $(RUNTIME) ## install what running needs, then the first phase diagram
 
 install: $(DEVELOPMENT) ## install everything, for development
 
-test: $(DEVELOPMENT) ## what CI runs
+# Tests that look at pages need a chromium; Debian's is installed where none is there and who runs this may.
+browser: ## the browser that tests of pages drive
+	@command -v chromium chromium-browser google-chrome chrome >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "No chromium: install your system's package (sudo apt-get install chromium)."; exit 2; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+
+test: $(DEVELOPMENT) browser ## what CI runs
 	$(PYTEST) -m "not campaign"
 
 fast: $(DEVELOPMENT) ## tests of a few seconds each
@@ -38,6 +44,9 @@ format: $(DEVELOPMENT) ## rewrite the code in the house style
 docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md and the README's file tree
 	$(BIN)/python docs/make_config_table.py
 	$(BIN)/python docs/make_file_tree.py
+
+site: $(DEVELOPMENT) ## the documentation as a site: docs/_build/index.html
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build
 
 campaign: $(DEVELOPMENT) ## long trainings, chaos and benchmarks
 	$(PYTEST) -m campaign

@@ -69,6 +69,12 @@ MEASURE_COLUMNS: Columns = (
     ("all default measures s", number("default")),
 )
 
+QUERY_COLUMNS: Columns = (
+    ("question", lambda row: row["question"]),
+    ("seconds", number("seconds")),
+    ("asked for", number("bar", "g")),
+)
+
 
 def step_table(numbers: Mapping[str, Any]) -> str:
     """ms per member and update."""
@@ -114,6 +120,11 @@ def overhead_table(numbers: Mapping[str, Any]) -> str:
     return "\n".join(["```", *lines, "```"])
 
 
+def query_table(numbers: Mapping[str, Any]) -> str:
+    """Seconds of questions."""
+    return _table(QUERY_COLUMNS, numbers["results"])
+
+
 TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "step_time": ("step_time", step_table),
     "products": ("step_time", product_table),
@@ -122,6 +133,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "memory": ("costs", memory_table),
     "measures": ("measures", measure_table),
     "study_overhead": ("study_overhead", overhead_table),
+    "query": ("query", query_table),
 }
 """By its name in the page: the question in results.json that it answers."""
 COMMANDS = {
@@ -130,6 +142,7 @@ COMMANDS = {
     "costs": "python benchmarks/costs.py",
     "measures": "python benchmarks/measures.py",
     "study_overhead": "python benchmarks/study_overhead.py",
+    "query": "python benchmarks/query.py",
 }
 
 

@@ -72,8 +72,13 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(wheel: Path) -
         for path in (ROOT / "conf").rglob("*")
         if path.suffix in (".py", ".yaml") and "__pycache__" not in path.parts
     }
-    assert sorted((expected | configs) - names) == []
-    assert sorted(names - expected - configs) == []
+    pages = {
+        path.relative_to(ROOT).as_posix()
+        for pattern in ("explorer/static/*", "phase/*.jinja")
+        for path in (ROOT / "grokstudy").glob(pattern)
+    }
+    assert sorted((expected | configs | pages) - names) == []
+    assert sorted(names - expected - configs - pages) == []
 
 
 def test_the_installed_command_finds_its_configs_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -7,7 +7,22 @@ import sys
 import typer
 from rich.console import Console
 
-from grokstudy.cli import browse, compare, export, measure, phases, progress, read, run, share, verify
+from grokstudy.cli import (
+    browse,
+    compare,
+    export,
+    figure,
+    measure,
+    phases,
+    progress,
+    read,
+    report,
+    run,
+    share,
+    ui,
+    verify,
+)
+from grokstudy.cli.damage import show_damage
 from grokstudy.spec.errors import GrokstudyError
 
 app = typer.Typer(
@@ -17,12 +32,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (run, measure, verify, export, phases, compare, progress, read, browse, share):
+for verbs in (run, measure, verify, export, phases, compare, progress, figure, report, read, browse, ui, share):
     verbs.add_to(app)
 
 
 def main() -> None:
     """Entry point: messages for people on stderr, exit code 2 for bad input, 130 for an interrupt."""
+    show_damage()
     errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
     try:
         code = app(standalone_mode=False)

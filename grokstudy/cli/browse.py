@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import dataclasses
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -63,21 +62,41 @@ def list_(
 
 
 def mlflow(
-    port: Annotated[int, typer.Option("--port", help="port on the loopback address")] = 5000,
+    study: Annotated[str | None, typer.Argument(help="a study whose charts to open; without it the list")] = None,
+    port: Annotated[int, typer.Option("--port", help="on the loopback address; if taken, the next free")] = 5000,
+    uri: Annotated[str | None, typer.Option("--uri", help="tracking.uri; default the study's, else the root's")] = None,
     storage: Storage = None,
 ) -> None:
-    """Opens the MLflow UI on the storage root's database (loopback only).
+    """Opens the MLflow UI on the storage root's database (loopback only) and prints the address to open.
 
-    Example: grokstudy mlflow --port 5001
+    Example: grokstudy mlflow demo --port 5001
     """
+    from grokstudy.spec.settings import TrackingSettings
     from grokstudy.store.storage import Storage as StorageRoot
-    from grokstudy.study.api import storage_root
-    from grokstudy.tracking.settings import default_uri
-    from grokstudy.tracking.ui import ui_command, ui_environment
+    from grokstudy.study.api import find, storage_root
+    from grokstudy.study.document import stored_spec
+    from grokstudy.tracking.browse import start_path, study_path
+    from grokstudy.tracking.settings import redacted, resolved_uri, sqlite_file
+    from grokstudy.tracking.ui import free_port, served, ui_command
 
-    uri = default_uri(StorageRoot.open(storage_root(storage)).uri)
-    out.print(f"MLflow: http://127.0.0.1:{port}/#/experiments (Ctrl-C ends it)", markup=False)
-    raise typer.Exit(subprocess.run(ui_command(uri, port=port), env={**os.environ, **ui_environment()}).returncode)
+    root = storage_root(storage)
+    spec = None if study is None else stored_spec(find(study, root))
+    settings = TrackingSettings() if spec is None else spec.tracking
+    settings = dataclasses.replace(settings, uri=uri or settings.uri)
+    store = resolved_uri(settings, StorageRoot.open(root).uri)
+    if sqlite_file(store) is None:
+        path = start_path() if study is None else study_path(settings, store, study)
+        out.print(f"MLflow is a server of its own; open {redacted(store).rstrip('/')}/{path}", markup=False)
+        return
+    free = free_port(port)
+    command = ui_command(store, port=free)
+    path = start_path() if study is None else study_path(settings, store, study)
+    if free != port:
+        out.print(f"Port {port} is taken; using {free}.", markup=False)
+    out.print(f"Store: {store}; MLflow takes some seconds to start.", markup=False)
+    with served(command, "127.0.0.1", free) as server:
+        out.print(f"MLflow: http://127.0.0.1:{free}/{path} (Ctrl-C ends it)", markup=False)
+        raise typer.Exit(server.wait())
 
 
 def _plugins(kind: Kind) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grokstudy.cli.phases import setting_and_value
+from grokstudy.cli.phases import fixed_settings
 from grokstudy.cli.read import At, Budget, Fix, Ratio, Rule, Storage, Tau
 from grokstudy.cli.show import Format, err, out, print_rows
 from grokstudy.spec.errors import BadInput
@@ -64,7 +64,7 @@ def compare(
     query = CompareQuery(
         value=value,
         by=tuple(by or ()),
-        fix=tuple(setting_and_value(text) for text in fix or ()),
+        fix=tuple(fixed_settings(fix or ()).items()),
         tau=tau,
         ratio=ratio,
         budget=budget,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from grokstudy.cli.live import Mode, Progress, at, shown
 from grokstudy.cli.read import Storage
 from grokstudy.cli.run import Plugins
-from grokstudy.cli.show import Format, err, out, print_json, progress
+from grokstudy.cli.show import Format, err, out, print_json
 from grokstudy.spec import plugins
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
@@ -67,6 +68,7 @@ def measure(
     ] = None,
     plugin: Plugins = None,
     format: Annotated[Format, typer.Option("--format", help="table or json")] = Format.table,
+    progress: Progress = Mode.auto,
     storage: Storage = None,
 ) -> None:
     """Measures what is missing of a study (idempotent), or one weights file.
@@ -83,37 +85,42 @@ def measure(
     if weights is not None:
         if checkpoints is Which.all:
             raise BadInput("--checkpoints: --weights is one network; leave it out.")
-        _file(weights, layout, words or [], split, key_freq_rule, only, format)
+        _file(weights, layout, words or [], split, key_freq_rule, only, format, progress)
     elif not words or len(words) != 1 or "=" in words[0]:
         raise BadInput("measure: give one STUDY, or --weights FILE with settings of its task.")
     elif layout is not None or split is not None:
         raise BadInput("--layout, --split: say how to read a weights file; a study knows both.")
     else:
-        _study(words[0], checkpoints, only, key_freq_rule, format, storage)
+        _study(words[0], checkpoints, only, key_freq_rule, format, progress, storage)
 
 
-def _study(name: str, which: Which, only: list[str] | None, rule: str, form: Format, storage: str | None) -> None:
+def _study(
+    name: str, which: Which, only: list[str] | None, rule: str, form: Format, mode: Mode, storage: str | None
+) -> None:
     from grokstudy.circuits._measure import measures
     from grokstudy.execution.executor import executor
     from grokstudy.measure_jobs.run import measure_study
     from grokstudy.store.lock import study_lock
+    from grokstudy.study.activity import published
     from grokstudy.study.api import open
     from grokstudy.study.live import Projection
 
     study = open(name, storage)
     found = measures(only, rule)
     names = [name for name, _ in found]
-    board = Board(study=study.name, stage="measuring")
+    board = Board(study=study.name, where=study.folder.where("")[:-1])
     damaged: tuple[str, ...] = ()
     with (
-        progress(board, quiet=form is Format.json),
+        shown(board, mode, form),
         executor(study.spec.cluster) as execution,
         study_lock(study.folder),
+        published(board, study.folder),
         Projection(study.spec, study.folder, board) if study.spec.tracking.enabled else contextlib.nullcontext(),
     ):
         for measured in measure_study(study.folder, execution, names, rule, which.value):
             board.measuring(measured)
             damaged = measured.damaged
+        board.stage = "finished"
     if damaged:
         raise DamagedFile(f"{study.name}: measured {board.measured} checkpoints, {len(damaged)} not: {damaged[0]}")
     if form is Format.json:
@@ -122,7 +129,8 @@ def _study(name: str, which: Which, only: list[str] | None, rule: str, form: For
         out.print(f"{study.name}: nothing to do, every checkpoint has these measures.", markup=False)
     else:
         out.print(f"{study.name}: measured {board.measured} checkpoints.", markup=False)
-        out.print(f"  values   grokstudy measures {study.name}", markup=False)
+        if mode is not Mode.quiet:
+            out.print(f"  values   grokstudy measures {study.name}{at(study.folder.storage.uri)}", markup=False)
     for line in _raised(study.folder, [value for _, measure in found for value in measure.names]):
         err.print(line, markup=False)
 
@@ -151,19 +159,20 @@ def _file(
     rule: str,
     only: list[str] | None,
     form: Format,
+    mode: Mode,
 ) -> None:
     from grokstudy.circuits._json import as_json
     from grokstudy.measure_jobs.weights import measure_weights
 
     trial = trial_of(words) if words else None
-    with progress(Board(study=str(file), stage="measuring", to_measure=1), quiet=form is Format.json):
+    with shown(Board(study=str(file), stage="measuring", to_measure=1), mode, form):
         values, keys = measure_weights(file, None if layout is None else layout.value, trial, split, rule, only)
     if form is Format.json:
         print_json({**as_json(values, keys, rule), "measures": [dataclasses.asdict(value) for value in values]})
         return
     for value in values:
-        shown = value.reason if value.value is None else f"{value.value:.6g}"
-        out.print(f"{value.measure:32} {shown:>14}  {value.protocol}", markup=False)
+        text = value.reason if value.value is None else f"{value.value:.6g}"
+        out.print(f"{value.measure:32} {text:>14}  {value.protocol}", markup=False)
 
 
 def trial_of(words: list[str]) -> Mapping[str, Any]:

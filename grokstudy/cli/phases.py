@@ -57,7 +57,7 @@ def phases(
         x,
         y,
         value,
-        fix=dict(setting_and_value(text) for text in fix or []),
+        fix=fixed_settings(fix or []),
         facet=facet,
         tau=tau,
         ratio=ratio,
@@ -82,6 +82,17 @@ def _short(columns: Sequence[str]) -> list[str]:
     wanted = ("n", "n_undetermined", "p_gen", "p_gen_low", "p_gen_high", "t_gen_median", "log10_delay_ratio", "value")
     axes = list(columns)[: list(columns).index("n")]
     return [*axes, *(name for name in wanted if name in columns)]
+
+
+def fixed_settings(texts: Sequence[str]) -> dict[str, Value]:
+    """What is fixed at which value. Raises BadInput for a setting fixed twice: a trial has one value of it."""
+    fixed: dict[str, Value] = {}
+    for name, value in map(setting_and_value, texts):
+        if name in fixed:
+            given = " and ".join(f"--fix {name}={each}" for each in (fixed[name], value))
+            raise BadInput(f"--fix: {name} is given twice ({given}); fix it at one value, or draw both with --facet.")
+        fixed[name] = value
+    return fixed
 
 
 def setting_and_value(text: str) -> tuple[str, Value]:

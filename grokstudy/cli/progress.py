@@ -11,8 +11,6 @@ from grokstudy.cli.read import Storage, StudyName
 from grokstudy.cli.show import Format, err, out, print_rows
 from grokstudy.spec.errors import BadInput
 
-FIGURES = (".png", ".svg", ".pdf")
-
 
 def add_to(app: typer.Typer) -> None:
     """Registers the verb."""
@@ -27,7 +25,7 @@ def progress(
     at: Annotated[
         int | None, typer.Option("--at", help="step: how measures there rank the trials by their later t_gen")
     ] = None,
-    target: Annotated[Path | None, typer.Option("--out", help="picture of one trial: .png .svg .pdf")] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="picture of one trial: .png .svg .pdf .html")] = None,
     format: Annotated[Format, typer.Option("--format", help="what is printed without --out")] = Format.table,
     storage: Storage = None,
 ) -> None:
@@ -53,11 +51,10 @@ def progress(
             return
         seen = trial_progress(connection, trial)
     if target is not None:
-        from grokstudy.phase.circuit_figures_matplotlib import drawn
+        from grokstudy.phase.circuit_figures_plotly import figure
         from grokstudy.phase.circuit_figures_steps import progress as picture
-        from grokstudy.phase.figures_matplotlib import write_figure
 
-        write_figure(drawn(picture(seen, None, f"{found.name}  {seen.trial_id[:8]}")), target)
+        figure(picture(seen, None, f"{found.name} {seen.trial_id[:8]}: progress measures")).save(target)
         out.print(str(target), markup=False)
         return
     wanted = ("step", "ce_train", "ce_test", "restricted_loss.all", "excluded_loss.train", "fve", "gini_W_E")
@@ -71,9 +68,14 @@ def progress(
 
 
 def _check(target: Path | None) -> None:
+    """Refuses a target before anything is read."""
+    from grokstudy.phase.export import PICTURES
+    from grokstudy.spec.errors import nearest
+
     if target is None:
         return
-    if target.suffix.lower() not in FIGURES:
-        raise BadInput(f"--out: got '{target}', must end in one of {', '.join(FIGURES)}.")
+    suffix = target.suffix.lower()
+    if suffix not in PICTURES:
+        raise BadInput(f"--out: got '{target}'{nearest(suffix, PICTURES)} It must end in {', '.join(PICTURES)}.")
     if not target.parent.is_dir():
         raise BadInput(f"--out: the folder '{target.parent}' does not exist; create it first.")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grokstudy.cli.show import Format, err, print_rows
+
+if TYPE_CHECKING:
+    from grokstudy.study.api import Study
 
 StudyName = Annotated[str, typer.Argument(help="name of a study, or path of its folder", metavar="STUDY")]
 Storage = Annotated[
@@ -39,9 +42,7 @@ def trials(
 
     Example: grokstudy trials demo --where 'weight_decay = 1 AND t_gen IS NOT NULL' --format csv
     """
-    from grokstudy.study.api import open
-
-    frame = open(study, storage).trials(where)
+    frame = _opened(study, storage).trials(where)
     if format is Format.table:
         frame = frame[[name for name in TRIAL_COLUMNS if name in frame] + _varied(frame)]
     print_rows(frame, format, out)
@@ -54,9 +55,7 @@ def curves(
 
     Example: grokstudy curves demo --where "trial_id = '...'" --format csv
     """
-    from grokstudy.study.api import open
-
-    print_rows(open(study, storage).curves(where), format, out)
+    print_rows(_opened(study, storage).curves(where), format, out)
 
 
 def measures(
@@ -66,9 +65,7 @@ def measures(
 
     Example: grokstudy measures demo --where 't_gen IS NOT NULL' --format json
     """
-    from grokstudy.study.api import open
-
-    frame = open(study, storage).measures(where)
+    frame = _opened(study, storage).measures(where)
     print_rows(frame, format, out)
     if format is Format.table and frame.drop(columns=["trial_id", "step"]).isna().all(axis=None):
         err.print(f"No values here. Why: grokstudy query {study} 'SELECT DISTINCT measure, reason FROM measures_long'")
@@ -92,9 +89,8 @@ def query(
 
     from grokstudy.spec.errors import BadInput
     from grokstudy.store.columns import explain
-    from grokstudy.study.api import open
 
-    opened = open(study, storage)
+    opened = _opened(study, storage)
     if tables:
         print_rows(pd.DataFrame(explain(), columns=["view", "column", "meaning"]), format, out, most=None)
     elif sql is None:
@@ -118,6 +114,12 @@ TRIAL_COLUMNS = [
     "parent_step",
 ]
 """What the table shows besides the settings that vary; the other formats hold all columns."""
+
+
+def _opened(name: str, storage: str | None) -> Study:
+    from grokstudy.study.api import open
+
+    return open(name, storage)
 
 
 def _varied(frame: object) -> list[str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grokstudy.cli.show import Format, duration, elapsed, err, out, print_json, progress, size
+from grokstudy.cli.live import Mode, Progress, at, shown
+from grokstudy.cli.show import Format, err, out, print_json, size
 from grokstudy.spec.axes import is_seed
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.study import StudySpec
 from grokstudy.study.board import Board
+from grokstudy.study.progress_words import duration
 
 if TYPE_CHECKING:
     from grokstudy.study.run import StudyResult
@@ -23,6 +27,9 @@ Steps = Annotated[int | None, typer.Option("--steps", help="budget: updates per 
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="folder with your own config groups")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="your own plug-in file, e.g. tasks/mine.py")]
 Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
+INTERRUPTED = 130
+"""Exit code, as of any program that an interrupt ends."""
+GOES_ON = "Everything finished is kept; the same command goes on."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,16 +51,18 @@ def run(
     config_dir: ConfigDir = None,
     plugin: Plugins = None,
     format: Output = Format.table,
+    progress: Progress = Mode.auto,
 ) -> None:
     """Runs a study; again = resume, wider = only what is new, more --steps = extend.
 
     Example: grokstudy run preset=quad23 'regularization.weight_decay=log(0.1,10,9)' 'seed=seeds(3)' --name mine
     """
-    spec = _composed(words, name, steps, config_dir, plugin)
-    if dry_run:
-        _dry_run(spec, only_censored, format)
-    else:
-        _run(spec, format, only_censored=only_censored, max_hours=max_hours)
+    with _polite():
+        spec = _composed(words, name, steps, config_dir, plugin)
+        if dry_run:
+            _dry_run(spec, only_censored, format)
+        else:
+            _run(spec, format, progress, only_censored=only_censored, max_hours=max_hours)
 
 
 def train(
@@ -63,24 +72,37 @@ def train(
     config_dir: ConfigDir = None,
     plugin: Plugins = None,
     format: Output = Format.table,
+    progress: Progress = Mode.auto,
 ) -> None:
     """Trains one trial here with live losses; all cores where the network is large enough to use them.
 
     Example: grokstudy train preset=small31 optimizer.lr=0.001
     """
-    from grokstudy.study.launch import one_trial
+    with _polite():
+        from grokstudy.study.launch import one_trial
 
-    spec = _composed([*(words or []), "cluster=none"], name, steps, config_dir, plugin)
-    threads_given = any(word.startswith("engine.threads=") for word in words or [])
-    _run(one_trial(spec, name=name, threads_given=threads_given), format)
+        spec = _composed([*(words or []), "cluster=none"], name, steps, config_dir, plugin)
+        threads_given = any(word.startswith("engine.threads=") for word in words or [])
+        _run(one_trial(spec, name=name, threads_given=threads_given), format, progress)
 
 
-def demo(format: Output = Format.table) -> None:
+def demo(format: Output = Format.table, progress: Progress = Mode.auto) -> None:
     """A first phase diagram on a laptop: 90 trainings, no account, no cluster.
 
     Example: grokstudy demo
     """
-    _run(_composed(["study=demo"], None, None, None, None), format)
+    with _polite():
+        _run(_composed(["study=demo"], None, None, None, None), format, progress)
+
+
+@contextmanager
+def _polite() -> Iterator[None]:
+    """Says what became of an interrupt that comes before the first trial, or a second time."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(f"Interrupted. {GOES_ON}", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _composed(
@@ -97,11 +119,13 @@ def _composed(
     return compose_study([*(words or []), *extra], name=name, config_dir=config_dir)
 
 
-def _run(spec: StudySpec, form: Format, *, only_censored: bool = False, max_hours: float | None = None) -> None:
+def _run(
+    spec: StudySpec, form: Format, mode: Mode, *, only_censored: bool = False, max_hours: float | None = None
+) -> None:
     from grokstudy.study.run import run_study
 
     board, since = Board(study=spec.name), time.monotonic()
-    with progress(board, quiet=form is Format.json):
+    with shown(board, mode, form):
         result = run_study(spec, board, only_censored=only_censored, max_hours=max_hours)
     folder = f"{result.folder.storage.uri}/{result.folder.name}"
     if form is Format.json:
@@ -117,42 +141,49 @@ def _run(spec: StudySpec, form: Format, *, only_censored: bool = False, max_hour
             }
         )
     else:
-        _tell(spec, result, since)
-        _next_steps(spec, folder, list(result.report))
+        out.print(_summary(spec, result, duration(time.monotonic() - since)), markup=False)
+        if mode is not Mode.quiet:
+            _next_steps(spec, result)
     if result.stopped and max_hours is None:
-        raise KeyboardInterrupt
+        raise typer.Exit(INTERRUPTED)
 
 
-def _tell(spec: StudySpec, result: StudyResult, since: float) -> None:
+def _summary(spec: StudySpec, result: StudyResult, elapsed: str) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(result.outcomes.items()))
     counts = f" ({counts})" if counts else ""
     if result.stopped:
-        text = f"stopped after {result.ran} trials{counts}. Everything finished is kept; the same command goes on."
-    elif result.ran == 0:
-        text = f"nothing to do, all {result.planned} trials have {spec.budget:,} steps{counts}."
-    else:
-        text = f"ran {result.ran} of {result.planned} trials in {elapsed(since)}{counts}."
-    out.print(f"{spec.name}: {text}", markup=False)
+        return f"{spec.name}: stopped after {result.ran} trials{counts}. {GOES_ON}"
+    if result.ran == 0:
+        return f"{spec.name}: nothing to do, all {result.planned} trials have {spec.budget:,} steps{counts}."
+    return f"{spec.name}: ran {result.ran} of {result.planned} trials in {elapsed}{counts}."
 
 
-def _next_steps(spec: StudySpec, folder: str, report: list[str]) -> None:
+def _next_steps(spec: StudySpec, result: StudyResult) -> None:
+    """Where the results are, and the commands that ask them."""
+    root, name = result.folder.storage.uri, spec.name
+    folder, there = f"{root}/{name}", at(root)
     axes = [axis.path for axis in spec.axes if not is_seed(axis.path)]
     lines = [("results", folder)]
-    if report:
+    if result.report:
         lines += [("picture", f"{folder}/report/phase.png"), ("page", f"{folder}/report/phase.html")]
     if len(axes) >= 2:
-        lines.append(("diagram", f"grokstudy phases {spec.name} --x {axes[0]} --y {axes[1]} --value log10_delay_ratio"))
+        lines.append(
+            ("diagram", f"grokstudy phases {name} --x {axes[0]} --y {axes[1]} --value log10_delay_ratio{there}")
+        )
     lines += [
-        ("trials", f"grokstudy trials {spec.name} --where 't_gen > 500'"),
-        ("query", f'grokstudy query {spec.name} "SELECT outcome, count(*) FROM trials GROUP BY 1"'),
+        ("trials", f"grokstudy trials {name} --where 't_gen > 500'{there}"),
+        ("query", f'grokstudy query {name} "SELECT outcome, count(*) FROM trials GROUP BY 1"{there}'),
+        ("explore", f"grokstudy ui {name}{there}"),
     ]
     if spec.tracking.enabled:
-        lines.append(("browse", "grokstudy mlflow"))
+        lines.append(("browse", f"grokstudy mlflow{there}"))
     for label, text in lines:
         out.print(f"  {label:8} {text}", markup=False)
 
 
 def _dry_run(spec: StudySpec, only_censored: bool, form: Format) -> None:
+    import yaml
+
     from grokstudy.execution.executor import executor
     from grokstudy.study.document import to_yaml
     from grokstudy.study.estimate import estimate
@@ -173,6 +204,7 @@ def _dry_run(spec: StudySpec, only_censored: bool, form: Format) -> None:
                 "steps": plan.updates,
                 "seconds": cost.seconds,
                 "bytes": cost.bytes,
+                "settings": yaml.safe_load(to_yaml(plan.spec)),
             }
         )
         return

@@ -1,4 +1,4 @@
-"""What a person sees: live progress on a terminal, plain lines in a pipe, tables, JSON."""
+"""What a person sees of results: tables, lists, files, JSON."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import json
 import math
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.outcome import LABELS
-from grokstudy.study.board import Board
 
-PLAIN_SECONDS = 5.0
+if TYPE_CHECKING:
+    import pandas as pd
+
 MOST_ROWS = 40
 """Rows of a table on a terminal."""
 ENTRY_WIDTH = 120
@@ -42,70 +36,6 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     parquet = "parquet"
-
-
-@contextmanager
-def progress(board: Board, *, quiet: bool = False) -> Iterator[None]:
-    """Shows the board until the block ends: redrawn on a terminal, a line every few seconds elsewhere (on stderr)."""
-    if quiet:
-        yield
-    elif err.is_terminal:
-        with Live(console=err, refresh_per_second=4, get_renderable=lambda: Text(status(board)), transient=True):
-            yield
-    else:
-        with _plain_lines(board):
-            yield
-    for notice in board.notices:
-        err.print(notice, markup=False)
-
-
-@contextmanager
-def _plain_lines(board: Board) -> Iterator[None]:
-    ended = threading.Event()
-
-    def lines() -> None:
-        last = ""
-        while not ended.wait(PLAIN_SECONDS):
-            line = status(board)
-            if line != last:
-                print(line, file=sys.stderr, flush=True)
-            last = line
-
-    thread = threading.Thread(target=lines, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def status(board: Board) -> str:
-    """One line: stage, trials done, rate, time left, outcomes so far."""
-    if board.stage == "measuring":
-        return f"{board.study}: measuring {board.measured}/{board.to_measure} checkpoints"
-    parts = [f"{board.study}: {board.stage}", f"{board.done}/{board.planned} trials"]
-    if board.rate is not None and board.stage == "training":
-        parts.append(f"{board.updates:,}/{board.updates_planned:,} steps ({board.rate:,.0f}/s)")
-        if board.seconds_left is not None:
-            parts.append(f"{duration(board.seconds_left)} left")
-    latest = board.latest
-    if board.planned == 1 and latest is not None and latest.latest is not None:
-        now = latest.latest
-        parts.append(
-            f"train loss {now['train_loss']:.2e} acc {now['train_acc']:.3f}, "
-            f"test loss {now['test_loss']:.2e} acc {now['test_acc']:.3f}"
-        )
-    counts = board.all_outcomes
-    parts += [f"{counts[name]} {name}" for name in (*LABELS, "failed") if counts[name]]
-    return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """1:02:03, or 2:03 below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def size(count: int) -> str:
@@ -164,6 +94,8 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
+    import pandas as pd
+
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
@@ -198,13 +130,11 @@ def _table(frame: pd.DataFrame, most: int | None) -> None:
 
 
 def _cell(value: Any) -> str:
+    import numpy as np
+    import pandas as pd
+
     if isinstance(value, (list, np.ndarray)):
         return f"[{', '.join(_cell(item) for item in value)}]"
     if isinstance(value, float):
         return "" if pd.isna(value) else f"{value:.6g}"
     return "" if value is None or value is pd.NA else str(value)
-
-
-def elapsed(since: float) -> str:
-    """Time since a monotonic moment."""
-    return duration(time.monotonic() - since)

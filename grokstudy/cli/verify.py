@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from grokstudy.cli.live import Mode, Progress, shown
 from grokstudy.cli.measure import WeightsLayout, Which
 from grokstudy.cli.read import Output, Storage, Target
 from grokstudy.cli.run import Plugins
-from grokstudy.cli.show import Format, err, out, print_json, print_rows, progress
+from grokstudy.cli.show import Format, err, out, print_json, print_rows
 from grokstudy.spec import plugins
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
-    from grokstudy.study.verify import Verified
+    from grokstudy.circuits._keys import Rule
+    from grokstudy.spec.trial import TrialSpec
+    from grokstudy.study.verify import Plan, Verified
 
 Json: TypeAlias = "float | int | str | list[int] | list[float] | list[list[float]] | None"
 Row: TypeAlias = "dict[str, Json]"
@@ -54,6 +57,7 @@ def verify(
     plugin: Plugins = None,
     format: Output = Format.table,
     target: Target = None,
+    progress: Progress = Mode.auto,
     storage: Storage = None,
 ) -> None:
     """Compares networks with the hand-written algorithm of their task, and says what of them is proved.
@@ -71,14 +75,15 @@ def verify(
     if is_file(words[0]):
         if step or checkpoints is Which.all:
             raise BadInput("--step, --checkpoints: a weights file is one network; leave them out.")
-        last = _file(Path(words[0]), layout, words[1:], split, rule)
+        last = _file(Path(words[0]), layout, words[1:], split, rule, emits=emit is not None)
         rows, damaged = [row_of(last)], list[str]()
     else:
         if len(words) > 1:
             raise BadInput(f"verify: got '{words[1]}' beside '{words[0]}'; only a FILE is followed by settings.")
         if layout is not None or split is not None:
             raise BadInput("--layout, --split: say how to read a FILE; a study knows both.")
-        last, rows, damaged = _stored(words[0], step or [], checkpoints, rule, storage, format, emit is not None)
+        planned = _plan(words[0], step or [], checkpoints, storage, emits=emit is not None)
+        last, rows, damaged = _stored(planned, words[0], rule, format, progress)
     program = None if emit is None else _emit(last, emit)
     if format is Format.json and target is None:
         print_json({**rows[-1], "checkpoints": rows})
@@ -126,43 +131,69 @@ def row_of(one: Verified) -> Row:
     }
 
 
-def _stored(
-    target: str, steps: list[int], which: Which, rule: str, storage: str | None, form: Format, one_trial: bool
-) -> tuple[Verified, list[Row], list[str]]:
-    from grokstudy.measure_jobs.run import MeasureProgress
+def _plan(target: str, steps: list[int], which: Which, storage: str | None, *, emits: bool) -> Plan:
+    """Which networks to verify; refuses a program that cannot be written before the work and not after it."""
     from grokstudy.study.api import storage_root
-    from grokstudy.study.verify import plan, verified
+    from grokstudy.study.verify import plan
 
     planned = plan(target, storage_root(storage), steps, which.value)
-    if one_trial and len(planned.trials) > 1:
+    if not emits:
+        return planned
+    if len(planned.trials) > 1:
         raise BadInput(
             f"--emit: '{target}' has {len(planned.trials)} trials and a program is one network; name one, e.g. "
             f"{planned.trials[0].trial.trial_id}."
         )
-    board = Board(study=target, stage="measuring", notices=list(planned.left_out))
+    _check_program(planned.trials[0].spec)
+    return planned
+
+
+def _stored(planned: Plan, target: str, rule: Rule, form: Format, mode: Mode) -> tuple[Verified, list[Row], list[str]]:
+    from grokstudy.measure_jobs.run import MeasureProgress
+    from grokstudy.study.verify import verified
+
+    board = Board(study=target, stage="verifying", notices=list(planned.left_out))
     rows: list[Row] = []
     damaged: list[str] = []
     last = None
-    with progress(board, quiet=form is Format.json):
+    with shown(board, mode, form):
+        board.measuring(MeasureProgress(done=0, total=planned.total))
         for one in verified(planned, rule):
             if isinstance(one, DamagedFile):
                 damaged.append(str(one))
             else:
                 rows.append(row_of(one))
                 last = one
-            board.measuring(MeasureProgress(done=len(rows), total=planned.total))
+            board.measuring(MeasureProgress(done=len(rows) + len(damaged), total=planned.total))
+        board.stage = "finished"
     if last is None:
         raise DamagedFile(f"verify: no checkpoint could be read: {damaged[0]}")
     return last, rows, damaged
 
 
-def _file(file: Path, layout: WeightsLayout | None, settings: list[str], split: str | None, rule: str) -> Verified:
+def _file(
+    file: Path, layout: WeightsLayout | None, settings: list[str], split: str | None, rule: Rule, *, emits: bool
+) -> Verified:
     from grokstudy.cli.measure import trial_of
     from grokstudy.measure_jobs.weights import weights_subject
     from grokstudy.study.verify import verified_subject
 
     trial = trial_of(settings) if settings else None
-    return verified_subject(weights_subject(file, None if layout is None else layout.value, trial, split, rule))
+    try:
+        subject = weights_subject(file, None if layout is None else layout.value, trial, split, rule)
+    except BadInput as error:  # which names the option of `measure`
+        raise type(error)(str(error).replace("--weights", "FILE")) from error
+    if emits:
+        _check_program(subject.spec)
+    return verified_subject(subject)
+
+
+def _check_program(spec: TrialSpec) -> None:
+    """Refuses a task that no program is written for, before the work and not after it."""
+    from grokstudy.spec.trial import plugin_name
+
+    if (name := plugin_name(spec.task)) != "modular":
+        raise BadInput(f"--emit: writes programs for task=modular, this trial has task={name}.")
 
 
 def _check_emit(target: Path | None) -> None:

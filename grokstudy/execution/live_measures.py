@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import torch
+from torch import Tensor
 
 from grokstudy.circuits._measure import measures, values_of
-from grokstudy.engine.state import PackState
+from grokstudy.engine.state import Member, PackState, start_params
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.measure import Measure, Subject
 from grokstudy.spec.rows import MeasureRow
@@ -49,7 +50,7 @@ class LiveMeasures:
             params = {name: tensor[lane].detach().cpu().to(torch.float64, copy=True) for name, tensor in views.items()}
             if member.trial_id not in self.subjects:
                 data = member.spec.task.data(member.spec.seeds)
-                start = params if state.step == 0 else None
+                start = _start(member, state.params.dtype)
                 self.subjects[member.trial_id] = Subject(
                     spec=member.spec, data=data, params=params, key_freqs=None, keys_reason="not_ended", start=start
                 )
@@ -63,6 +64,11 @@ class LiveMeasures:
         """What is to be stored now; forgotten here."""
         rows, self.rows = self.rows, []
         return rows
+
+
+def _start(member: Member, dtype: torch.dtype) -> Mapping[str, Tensor]:
+    """Weights at step 0 as they were trained: drawn again, since a resumed pack has only those of now."""
+    return {name: tensor.to(dtype).double() for name, tensor in start_params(member).items()}
 
 
 def _needs_end(measure: Measure) -> bool:

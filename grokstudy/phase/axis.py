@@ -12,7 +12,7 @@ from grokstudy.phase.columns import is_numeric, label
 from grokstudy.spec.axes import rounded
 from grokstudy.spec.errors import BadInput
 
-MOST_CELLS = 40
+MOST_CELLS = 50
 """Distinct values of an axis above which it must be binned: cells would be too narrow to see or to hold seeds."""
 _LOG_SPAN = 10.0
 
@@ -46,16 +46,18 @@ def axis_cells(key: str, path: str, column: pd.Series, bins: int | None) -> Axis
     """
     if not is_numeric(column) or column.isna().any():
         return _categories(key, path, column)
-    numbers = np.array([rounded(float(value)) for value in column], dtype=float)
-    distinct = np.unique(numbers)
+    codes, given = pd.factorize(column.to_numpy(dtype=float))
+    short = np.array([rounded(value) for value in given.tolist()], dtype=float)
+    distinct, place = np.unique(short, return_inverse=True)
+    cell_of = place.astype(np.int64)[codes]
     if bins is not None and len(distinct) > bins:
-        return _binned(path, numbers, bins)
+        return _binned(path, distinct[cell_of], bins)
     if len(distinct) > MOST_CELLS:
         raise BadInput(
             f"{key}: {path} has {len(distinct)} distinct values, more than {MOST_CELLS} cells; "
             "give --bins N (e.g. --bins 12) to draw it in bins."
         )
-    return AxisCells(path=path, values=tuple(distinct.tolist()), cell_of=np.searchsorted(distinct, numbers))
+    return AxisCells(path=path, values=tuple(distinct.tolist()), cell_of=cell_of)
 
 
 def is_log(values: Float[np.ndarray, " n"]) -> bool:
@@ -68,14 +70,18 @@ def is_log(values: Float[np.ndarray, " n"]) -> bool:
 
 
 def _categories(key: str, path: str, column: pd.Series) -> AxisCells:
-    texts = [label(value) for value in column]
-    given = column.drop_duplicates().tolist()
+    codes, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+    given = list(values)
     order = {label(value): (pd.isna(value), isinstance(value, str), value) for value in given}
     names = sorted(order, key=lambda text: (order[text][0], order[text][1], 0 if order[text][0] else order[text][2]))
     if len(names) > MOST_CELLS:
         raise BadInput(f"{key}: {path} has {len(names)} distinct values, more than {MOST_CELLS}; --fix some of them.")
     place = {name: i for i, name in enumerate(names)}
-    return AxisCells(path=path, values=tuple(names), cell_of=np.array([place[text] for text in texts], dtype=np.int64))
+    return AxisCells(
+        path=path,
+        values=tuple(names),
+        cell_of=np.array([place[label(value)] for value in given], dtype=np.int64)[codes],
+    )
 
 
 def _binned(path: str, numbers: Float[np.ndarray, " trials"], bins: int) -> AxisCells:

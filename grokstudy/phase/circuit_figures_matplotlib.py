@@ -7,12 +7,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from grokstudy.phase.circuit_figures_data import Bars, Dots, Heat, Line, Mark, Panel, Picture, Scale
 from grokstudy.phase.figures_matplotlib import STYLE, empty_figure, title_and_note
+from grokstudy.phase.log_ticks import log_ticks
 from grokstudy.phase.palette import PAPER, QUIET, SHARE_SCALE
 
 COLOURS = {"sequential": SHARE_SCALE, "diverging": "RdBu", "cyclic": "twilight"}
@@ -81,6 +84,8 @@ def _dress(axes: Axes, panel: Panel) -> None:
         if given.ticks:
             axis.set_ticks([at for at, _ in given.ticks], [text for _, text in given.ticks], minor=False)
             axis.set_ticks([], minor=True)
+        elif given.log:
+            _log_ticks(axis)
     if panel.square:
         axes.set_aspect("equal")
     if not any(isinstance(mark, Heat) for mark in panel.marks):
@@ -94,6 +99,13 @@ def _dress(axes: Axes, panel: Panel) -> None:
         columns = min(len(handles), _LEGEND_COLUMNS)
         place: Any = {"loc": "lower right", "bbox_to_anchor": (1.0, 0.995), "borderaxespad": 0.2}
         axes.legend(frameon=False, fontsize=8, ncols=columns, handlelength=1.4, columnspacing=1.2, **place)
+
+
+def _log_ticks(axis: Axis) -> None:
+    """Numbers that can be read at the ticks of a log axis as it stands."""
+    ticks = log_ticks(*sorted(axis.get_view_interval()))
+    axis.set_ticks([at for at, _ in ticks], [text for _, text in ticks])
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _colour_bars(figure: Figure, picture: Picture, axes: list[Axes]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from grokstudy.phase.circuit_figures_data import Axis, Bars, Dots, Heat, Line, Mark, Panel, Picture, Scale
+from grokstudy.phase.log_ticks import log_ticks
+from grokstudy.phase.page import Figure as OnPage
+from grokstudy.phase.page import page
 from grokstudy.phase.palette import INK, QUIET, SHARE_SCALE
 from grokstudy.spec.errors import BadInput, nearest
 
@@ -20,6 +24,7 @@ SUFFIXES = (".png", ".svg", ".pdf", ".html")
 _INCH = 88
 """Pixels of a screen."""
 _TOP, _BOTTOM, _LEFT, _RIGHT = 80, 95, 75, 30
+_NOTE = "note"
 _BAR = 95
 """Pixels beside a panel for its colour bar."""
 
@@ -52,10 +57,8 @@ class CircuitFigure(go.Figure):  # type: ignore[misc]
         if not path.parent.is_dir():
             raise BadInput(f"path: the folder '{path.parent}' does not exist; create it first.")
         if suffix == ".html":
-            page = self.to_html(
-                include_plotlyjs=True, full_html=True, config={"responsive": True, "displaylogo": False}
-            )
-            path.write_text(page, encoding="utf-8")
+            title, note = (self._picture.title, self._picture.note) if self._picture else ("", "")
+            path.write_text(page(title, note, [self._on_page()]), encoding="utf-8")
             return path
         if self._picture is None:
             raise BadInput(
@@ -66,6 +69,18 @@ class CircuitFigure(go.Figure):  # type: ignore[misc]
 
         write_figure(drawn(self._picture), path, suffix[1:])
         return path
+
+    def _on_page(self) -> OnPage:
+        """As wide as the picture asks for; a narrower screen scrolls, so that squares stay squares."""
+        if self._picture is None:
+            return OnPage(self)
+        wide = int(self._picture.across * self._picture.width * _INCH) + _LEFT + _RIGHT + _BAR
+        least = 340 if self._picture.across == 1 else min(wide, 300 * self._picture.across)
+        bare = go.Figure(self)  # the page has the title and the note, which wrap there
+        bare.update_layout(title=None, height=self.layout.height - (_TOP - 45) - (_BOTTOM - 50))
+        bare.update_layout(margin={"t": 45, "b": 50})
+        bare.layout.annotations = [each for each in bare.layout.annotations if each.name != _NOTE]
+        return OnPage(bare, least=least, most=max(wide, 700))
 
 
 def figure(picture: Picture) -> CircuitFigure:
@@ -109,11 +124,12 @@ def _add_panel(figure: go.Figure, layout: dict[str, Any], panel: Panel, number: 
     for mark in panel.marks:
         named = {"name": mark.name, "showlegend": bool(mark.name)} if isinstance(mark, (Line, Bars)) else {}
         figure.add_trace(_trace(mark, panel, scales).update(legend=legend, **named), **where)
-    figure.update_xaxes(**_axis(panel.x), **({"dtick": 1} if panel.x.log else {}), **where)
-    figure.update_yaxes(**_axis(panel.y), **where)
+    lines = [mark for mark in panel.marks if isinstance(mark, Line)]
+    figure.update_xaxes(**_axis(panel.x, [line.x for line in lines]), **where)
+    figure.update_yaxes(**_axis(panel.y, [line.y for line in lines]), **where)
     if panel.square:
-        figure.update_yaxes(scaleanchor=f"x{axis}", constrain="domain", **where)
-        figure.update_xaxes(constrain="domain", **where)
+        figure.update_yaxes(scaleanchor=f"x{axis}", constrain="domain", constraintoward="top", **where)
+        figure.update_xaxes(constrain="domain", constraintoward="left", **where)
     for rule in panel.rules:
         line = {"color": rule.colour, "width": 1, "dash": "dash"}
         if rule.across:
@@ -164,18 +180,32 @@ def _trace(mark: Mark, panel: Panel, scales: Mapping[Scale, str]) -> Any:
             )
 
 
-def _axis(axis: Axis) -> dict[str, Any]:
+def _axis(axis: Axis, drawn: Sequence[np.ndarray]) -> dict[str, Any]:
+    """An axis over the given numbers; log ones have their ticks at numbers that can be read."""
     given: dict[str, Any] = {"title": {"text": axis.label, "standoff": 6}, "zeroline": False}
-    if axis.log:
-        given |= {"type": "log", "exponentformat": "power"}
     ends = [axis.low, axis.high]
+    if axis.log:
+        known = np.concatenate([*drawn, [end for end in ends if end is not None]])
+        known = known[np.isfinite(known) & (known > 0)]
+        given |= {"type": "log"} | (_ticks(log_ticks(*_opened(known))) if len(known) else {})
     if axis.log:
         ends = [None if end is None else math.log10(end) for end in ends]
     if ends != [None, None]:
         given |= {"range": ends} if None not in ends else {"autorangeoptions": _one_end(ends)}
     if axis.ticks:
-        given |= {"tickvals": [at for at, _ in axis.ticks], "ticktext": [text for _, text in axis.ticks]}
+        given |= _ticks(axis.ticks)
     return given
+
+
+def _opened(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest of positive numbers, with as much room as plotly leaves round them."""
+    low, high = float(values.min()), float(values.max())
+    room = max(high / low, 1.2) ** 0.06
+    return low / room, high * room
+
+
+def _ticks(ticks: Sequence[tuple[float, str]]) -> dict[str, Any]:
+    return {"tickvals": [at for at, _ in ticks], "ticktext": [text for _, text in ticks]}
 
 
 def _one_end(ends: list[float | None]) -> dict[str, float]:
@@ -213,11 +243,7 @@ def _add_colour_bars(figure: go.Figure, layout: dict[str, Any], picture: Picture
 
 def _note(figure: go.Figure, picture: Picture, height: float) -> None:
     at = {"x": 0, "xanchor": "left", "y": 0, "yanchor": "top", "yshift": -52, "xref": "paper", "yref": "paper"}
-    words = "<br>".join(_wrapped(picture.note, int(picture.across * picture.width * 15)))
-    figure.add_annotation(text=words, align="left", showarrow=False, font={"size": 11, "color": QUIET}, **at)
-
-
-def _wrapped(text: str, letters: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, letters)
+    words = "<br>".join(textwrap.wrap(picture.note, int(picture.across * picture.width * 15)))
+    figure.add_annotation(
+        name=_NOTE, text=words, align="left", showarrow=False, font={"size": 11, "color": QUIET}, **at
+    )

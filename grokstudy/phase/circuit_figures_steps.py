@@ -77,8 +77,15 @@ def progress(seen: TrialProgress, coefficients: CosineCoefficients | None, title
             _panel(seen, Axis(label="coefficient"), _by_key(coefficients), "cosine coefficients of the logits")
         )
     if keys:
-        panels.append(_panel(seen, Axis(label="count", low=-0.2), keys, "key frequencies of each checkpoint"))
+        panels.append(_panel(seen, _count_axis(keys), keys, "key frequencies of each checkpoint"))
     return Picture(title=title, note=_note(seen), panels=(*panels, _size(seen)), height=2.2)
+
+
+def _count_axis(lines: tuple[Line, ...]) -> Axis:
+    """Whole numbers."""
+    most = int(max(line.y.max() for line in lines))
+    ticks = tuple((float(count), str(count)) for count in range(0, most + 1, max(1, most // 5)))
+    return Axis(label="count", low=-0.2, high=max(most, 1) + 0.2, ticks=ticks)
 
 
 def _loss_axis(label: str, lines: tuple[Line, ...]) -> Axis:
@@ -152,7 +159,7 @@ def _line(table: pd.DataFrame, column: str, name: str, colour: str) -> Line:
 
 def _note(seen: TrialProgress) -> str:
     times = [
-        f"{name} = {time:,.0f} (dashed, {colour})" if np.isfinite(time) else f"{name} was not reached"
+        f"{name} = {time:,.0f} steps (dashed, {colour})" if np.isfinite(time) else f"{name} was not reached"
         for name, time, colour in (("t_mem", seen.t_mem, "orange"), ("t_gen", seen.t_gen, "blue"))
     ]
     phases = (
@@ -160,4 +167,4 @@ def _note(seen: TrialProgress) -> str:
         if np.isfinite(seen.phases[0])
         else " Phases are not known: they need excluded losses at all checkpoints."
     )
-    return f"{'; '.join(times)} steps. Step 0 is drawn at {FIRST_STEP:g}.{phases}"
+    return f"{'; '.join(times)}. Step 0 is drawn at {FIRST_STEP:g}.{phases}"

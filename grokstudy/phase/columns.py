@@ -75,6 +75,22 @@ def fixed(frame: pd.DataFrame, fix: Sequence[tuple[str, Value]]) -> pd.DataFrame
     return frame
 
 
+def varying(connection: duckdb.DuckDBPyConnection, view: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the columns that have more than one value (NULL is one).
+
+    One number is compared for each row first, as most settings of a study are equal in all of its trials.
+    """
+    if not names:
+        return ()
+    all_ = ", ".join(map(quoted, names))
+    mixed = f"SELECT min(key) IS DISTINCT FROM max(key) FROM (SELECT hash({all_}) AS key FROM {view})"
+    if not connection.execute(mixed).fetchall()[0][0]:
+        return ()
+    each = (f"min({c}) IS DISTINCT FROM max({c}) OR count({c}) NOT IN (0, count(*))" for c in map(quoted, names))
+    found = connection.execute(f"SELECT {', '.join(each)} FROM {view}").fetchall()[0]
+    return tuple(name for name, differs in zip(names, found, strict=True) if differs)
+
+
 def refuse_silent_average(frame: pd.DataFrame, drawn: Collection[str], held: Collection[str]) -> None:
     """A setting that varies must be drawn, faceted or fixed, or follow from a drawn axis.
 
@@ -136,7 +152,8 @@ def _equal(column: pd.Series, value: Value) -> pd.Series:
         except ValueError:
             return pd.Series(False, index=column.index)
         return pd.Series(np.isclose(column.to_numpy(dtype=float), wanted, rtol=1e-11, atol=0.0), index=column.index)
-    return column.map(label) == label(value)
+    codes, given = pd.factorize(column.astype(object), use_na_sentinel=False)
+    return pd.Series(np.array([label(one) == label(value) for one in given], dtype=bool)[codes], index=column.index)
 
 
 def _follows(frame: pd.DataFrame, path: str, axis: str) -> bool:

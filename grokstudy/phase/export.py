@@ -11,6 +11,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import xarray as xr
 
+from grokstudy.phase.categories import category_names
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import save
 from grokstudy.phase.figures_plotly import phase_html
@@ -65,21 +66,23 @@ def write(diagram: xr.Dataset, path: Path | str, overlay: Path | None = None) ->
 
 
 def cells_table(diagram: xr.Dataset) -> pa.Table:
-    """One row per cell: its coordinates, then every statistic. NULL, never NaN."""
+    """One row per cell: its coordinates, then every statistic. NULL, never NaN; a kind has its name."""
     dims = _dims(diagram)
     names = [str(name) for name, variable in diagram.data_vars.items() if set(variable.dims) == set(dims)]
     grids = np.meshgrid(*(diagram[dim].to_numpy() for dim in dims), indexing="ij")
     columns = {dim: grid.ravel() for dim, grid in zip(dims, grids, strict=True)}
     columns |= {name: diagram[name].transpose(*dims).to_numpy().ravel() for name in names}
+    columns["value"] = _named(columns["value"], diagram.attrs["value"])
     table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
     about = {f"grokstudy.{key}": str(value) for key, value in diagram.attrs.items() if value is not None}
     return table.replace_schema_metadata(about)
 
 
 def trials_table(diagram: xr.Dataset) -> pa.Table:
-    """One row per trial behind the diagram. NULL, never NaN."""
+    """One row per trial behind the diagram. NULL, never NaN; a kind has its name."""
     names = [str(name) for name, v in diagram.data_vars.items() if v.dims == ("trial",) and "_cell_" not in str(name)]
     columns = {("trial_id" if n == "trial_id" else n.removeprefix("trial_")): diagram[n].to_numpy() for n in names}
+    columns["value"] = _named(columns["value"], diagram.attrs["value"])
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
 
 
@@ -92,6 +95,14 @@ def to_json(diagram: xr.Dataset) -> str:
         "trials": trials_table(diagram).to_pylist(),
     }
     return json.dumps(document, allow_nan=False, ensure_ascii=False)
+
+
+def _named(values: np.ndarray, value: str) -> np.ndarray:
+    """Names in place of their numbers, None where there is none; amounts as they are."""
+    names = category_names(value)
+    if not names:
+        return values
+    return np.array([None if np.isnan(code) else names[int(code)] for code in values], dtype=object)
 
 
 def _dims(diagram: xr.Dataset) -> list[str]:

@@ -16,6 +16,9 @@ from grokstudy.phase.dots import Dot, cell_dots
 from grokstudy.phase.overlay import Overlay, OverlayMark, marks, outside
 from grokstudy.phase.palette import SHARE_SCALE, TIME_SCALE
 from grokstudy.phase.query import SHARES
+from grokstudy.phase.room import counts_fit, counts_in_words, dots_fit
+from grokstudy.phase.tiles import OUTCOMES, Tiles, cell_tiles
+from grokstudy.phase.units import with_unit
 from grokstudy.spec.errors import BadInput
 
 MOST_PANELS = 12
@@ -27,11 +30,14 @@ class Scale:
     """An axis as drawn: cell i lies between edges[i] and edges[i + 1], in data units (of a log axis where `log`)."""
 
     label: str
+    """Full name of the setting."""
     log: bool
     centres: Float[np.ndarray, " cells"]
     edges: Float[np.ndarray, " edges"]
     names: tuple[str, ...]
     """Text of every cell's value."""
+    values: tuple[float | str, ...]
+    """The value of every cell, or the middle of its bin."""
     ticks: tuple[int, ...]
     """Cells that have a tick."""
     zero_slot: bool = False
@@ -40,6 +46,11 @@ class Scale:
     """The axis is binned: dots lie at their trials' own values."""
     categorical: bool = False
     """Values are names; a position is the number of the cell."""
+
+    @property
+    def title(self) -> str:
+        """What is written at the axis: the name with its unit."""
+        return with_unit(self.label)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -55,6 +66,8 @@ class Panel:
     hatched: Bool[np.ndarray, "y x"]
     """No value to paint: no trial, or a median that most trials never reached."""
     dots: tuple[Dot, ...]
+    """Empty where dots could not be told apart."""
+    tiles: Tiles
     overlay: tuple[OverlayMark, ...] = ()
     """Points from elsewhere."""
 
@@ -77,6 +90,10 @@ class FigureData:
     high: float
     hatch_label: str
     """What hatching means here."""
+    outcomes: tuple[str, ...]
+    """Outcomes that occur, in the order of legends."""
+    counts_written: bool
+    """Cells are large enough for their number of trials; else the note says it."""
     categories: tuple[str, ...] = ()
     """Names, if the value is an index into them."""
     category_colours: tuple[str, ...] = ()
@@ -99,17 +116,22 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
     value = diagram.attrs["value"]
     if value == "log10_delay_ratio":  # the few that generalised do not speak for a cell where most never did
         diagram = diagram.assign(value=diagram["value"].where(diagram["t_gen_median"].notnull()))
-    finite = diagram["value"].to_numpy()
-    finite = finite[np.isfinite(finite)]
     share = value in SHARES or value == "retention"
-    amount = not share and value != "log10_delay_ratio" and not category_names(value)
-    value_log = value in ("t_mem", "t_gen") or (amount and is_log(finite))
-    low, high = (0.0, 1.0) if share else _ends(finite, value_log)
-    panels = tuple(_panel(diagram, i, x, y, overlay) for i in facets)
+    value_log, low, high = (False, 0.0, 1.0) if share else _value_range(diagram)
+    counts = np.stack([_matrix(_facet(diagram, i), "n", y) for i in facets])
+    undetermined = np.stack([_matrix(_facet(diagram, i), "n_undetermined", y) for i in facets])
+    fit, written = dots_fit(counts + undetermined, flat=y is None), counts_fit(counts, undetermined)
+    # Outcomes and algorithms share a palette: on cells coloured by algorithm a dot's colour would mean two things.
+    dotted = fit and (y is None or value == "outcome" or not category_names(value))
+    panels = tuple(_panel(diagram, i, x, y, overlay, dotted=dotted) for i in facets)
+    told = [note(diagram)]
+    told += [] if written else [counts_in_words(counts)]
+    told += [] if fit else [f"{diagram.sizes['trial']:,} dots would hide each other and are left out"]
+    present = {name for panel in panels for name in panel.tiles.outcomes}
     return FigureData(
         title=_title(diagram),
         value_label=value_label(diagram),
-        note=note(diagram) + (_overlay_note(overlay, panels, x, y) if overlay else ""),
+        note="   ·   ".join([*told, *([_overlay_note(overlay, panels, x, y)] if overlay else [])]),
         x=x,
         y=y,
         panels=panels,
@@ -118,9 +140,20 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
         low=low,
         high=high,
         hatch_label=_hatch_label(value),
+        outcomes=tuple(name for name in OUTCOMES if name in present),
+        counts_written=written,
         categories=category_names(value),
         category_colours=category_colours(value),
     )
+
+
+def _value_range(diagram: xr.Dataset) -> tuple[bool, float, float]:
+    """Whether the values of a diagram that are no shares are drawn on a log scale, and its ends."""
+    value, finite = diagram.attrs["value"], diagram["value"].to_numpy()
+    finite = finite[np.isfinite(finite)]
+    amount = value != "log10_delay_ratio" and not category_names(value)
+    log = value in ("t_mem", "t_gen") or (amount and is_log(finite))
+    return log, *_ends(finite, log)
 
 
 def value_label(diagram: xr.Dataset) -> str:
@@ -141,7 +174,7 @@ def value_label(diagram: xr.Dataset) -> str:
     at = f" at {diagram.attrs['at']}" if diagram.attrs["at"] else ""
     if value == "algorithm_label":
         return f"most frequent algorithm{at}"
-    default = f"share of trials: {value.removeprefix('p_')}" if value in SHARES else f"median {value}{at}"
+    default = f"share of trials: {value.removeprefix('p_')}" if value in SHARES else f"median {with_unit(value)}{at}"
     return words.get(value, default)
 
 
@@ -163,7 +196,7 @@ def _overlay_note(overlay: Overlay, panels: tuple[Panel, ...], x: Scale, y: Scal
     drawn = [mark for panel in panels for mark in panel.overlay]
     hidden = len(overlay.points) - len(drawn) + outside(drawn, x, y)
     left = f" ({hidden} of {len(overlay.points)} outside the diagram)" if hidden else ""
-    return f"   ·   crosses: {', '.join(overlay.sources)}{left}"
+    return f"crosses: {', '.join(overlay.sources)}{left}"
 
 
 def _title(diagram: xr.Dataset) -> str:
@@ -177,26 +210,32 @@ def _hatch_label(value: str) -> str:
     return "no trial, or most censored" if censored else "no value"
 
 
-def _panel(diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None, overlay: Overlay | None) -> Panel:
-    attrs = diagram.attrs
-    here = diagram if facet is None else diagram.isel({attrs["facet_dim"]: facet})
-    order = [attrs["y_dim"], attrs["x_dim"]] if y else [attrs["x_dim"]]
+def _facet(diagram: xr.Dataset, facet: int | None) -> xr.Dataset:
+    return diagram if facet is None else diagram.isel({diagram.attrs["facet_dim"]: facet})
 
-    def matrix(name: str) -> np.ndarray:
-        return np.atleast_2d(here[name].transpose(*order).to_numpy())
 
-    value, counts = matrix("value"), matrix("n")
-    level = None if facet is None else diagram[attrs["facet_dim"]].to_numpy()[facet]
-    title = "" if level is None else f"{attrs['facet']} = {_text(level)}"
+def _matrix(diagram: xr.Dataset, name: str, y: Scale | None) -> np.ndarray:
+    """A variable of one facet as [y, x]."""
+    order = [diagram.attrs["y_dim"], diagram.attrs["x_dim"]] if y else [diagram.attrs["x_dim"]]
+    return np.atleast_2d(diagram[name].transpose(*order).to_numpy())
+
+
+def _panel(
+    diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None, overlay: Overlay | None, *, dotted: bool
+) -> Panel:
+    here = _facet(diagram, facet)
+    value, counts = _matrix(here, "value", y), _matrix(here, "n", y)
+    level = None if facet is None else diagram[diagram.attrs["facet_dim"]].to_numpy()[facet]
     return Panel(
-        title=title,
+        title="" if level is None else f"{diagram.attrs['facet']} = {_text(level)}",
         value=value,
-        low=matrix("value_low"),
-        high=matrix("value_high"),
+        low=_matrix(here, "value_low", y),
+        high=_matrix(here, "value_high", y),
         counts=counts,
-        undetermined=matrix("n_undetermined"),
+        undetermined=_matrix(here, "n_undetermined", y),
         hatched=(counts == 0) | np.isnan(value),
-        dots=cell_dots(diagram, facet, x, y),
+        dots=cell_dots(diagram, facet, x, y) if dotted else (),
+        tiles=cell_tiles(diagram, facet, x, y),
         overlay=marks(overlay, x, y, None if level is None else label(level)) if overlay else (),
     )
 
@@ -224,6 +263,7 @@ def _scale(diagram: xr.Dataset, key: str) -> Scale:
         centres=centres,
         edges=edges,
         names=tuple(_text(value) for value in values),
+        values=tuple(values.tolist()),
         ticks=tuple(range(0, len(values), math.ceil(len(values) / _MOST_TICKS))),
         zero_slot=zero_slot,
         true_positions=len(bins) > 0,
@@ -244,15 +284,21 @@ def _edges(centres: Float[np.ndarray, " cells"], log: bool) -> Float[np.ndarray,
 
 
 def _ends(finite: Float[np.ndarray, " n"], log: bool) -> tuple[float, float]:
-    """Smallest and largest value, opened a little when they are equal; (0, 1) without values."""
+    """Smallest and largest value; (0, 1) without values.
+
+    A single value stands on the scale that it belongs to: a share on 0 to 1, anything else half way between half and
+    one and a half times itself.
+    """
     if log:
         finite = finite[finite > 0]
     if not len(finite):
         return (1.0, 10.0) if log else (0.0, 1.0)
     low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        return (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
-    return low, high
+    if low < high:
+        return low, high
+    if log:
+        return low / 2, high * 2
+    return (0.0, 1.0) if 0 <= low <= 1 else (low - abs(low) / 2, low + abs(low) / 2)
 
 
 def _text(value: object) -> str:

@@ -9,18 +9,23 @@ from typing import IO, Any
 
 import matplotlib as mpl
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PatchCollection
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import NullLocator
 
+from grokstudy.phase.dots import DOT_ROOM
 from grokstudy.phase.figure_data import FigureData, Panel, Scale
+from grokstudy.phase.log_ticks import log_ticks
 from grokstudy.phase.palette import EMPTY, INK, OUTCOME_COLOURS, PAPER, QUIET, ink_on
+from grokstudy.phase.room import count_text
+from grokstudy.phase.tiles import NO_TRIAL, OUTCOMES
 
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -45,6 +50,13 @@ _DPI = 200
 _PANEL_WIDTH, _PANEL_HEIGHT = 5.4, 4.4
 _MOST_ACROSS = 3
 _NOTE_LETTERS = 16  # per inch at 7.5 points
+_TITLE_LETTERS = 46  # over one panel at 10.5 points
+_LABEL_LETTERS = 48  # along one panel at 9.5 points
+_FEW_RINGS = 16
+_FINE = 1000
+"""Marks above which they become pixels in SVG and PDF too: files stay small and quick to open."""
+_PANEL_POINTS = (295.0, 265.0)
+"""Width and height of what is drawn of a panel."""
 _DATES = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
 
 
@@ -71,7 +83,7 @@ def phase_figure(data: FigureData) -> Figure:
         for panel, axes in zip(data.panels, flat, strict=False):
             (draw_heat if data.y else draw_line)(axes, data, panel)
             _draw_overlay(axes, panel)
-            axes.set_title(panel.title)
+            axes.set_title(textwrap.fill(panel.title, _TITLE_LETTERS))
         for axes in flat[len(data.panels) :]:
             axes.set_axis_off()
         if data.y:
@@ -84,7 +96,8 @@ def phase_figure(data: FigureData) -> Figure:
 def title_and_note(figure: Figure, title: str, note: str) -> None:
     """The title above, the note below in as many lines as the width asks for."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
-    lines = textwrap.wrap(note, int(figure.get_figwidth() * _NOTE_LETTERS))
+    kept = note.replace("   ·", "\u00a0\u00a0\u00a0·")  # a line ends behind a dot, none begins with one
+    lines = textwrap.wrap(kept, int(figure.get_figwidth() * _NOTE_LETTERS))
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7.5, color=QUIET)
 
 
@@ -107,12 +120,12 @@ def draw_heat(axes: Axes, data: FigureData, panel: Panel, *, dots: bool = True) 
         cmap=colours,
         norm=norm,
         edgecolors=PAPER,
-        linewidth=0.8,
+        linewidth=_gap(panel.counts.shape),
     )
     hatch(axes, data.x, data.y, panel)
-    for j, i in np.ndindex(panel.counts.shape):
+    for j, i in np.ndindex(panel.counts.shape) if data.counts_written else ():
         colour = QUIET if panel.hatched[j, i] else ink_on(*colours(norm(panel.value[j, i]))[:3])
-        text = f"{panel.counts[j, i]}" + (f"+{panel.undetermined[j, i]}?" if panel.undetermined[j, i] else "")
+        text = count_text(int(panel.counts[j, i]), int(panel.undetermined[j, i]))
         at = (data.x.edges[i], data.y.edges[j + 1])
         axes.annotate(text, at, xytext=(3, -2), textcoords="offset points", va="top", fontsize=6.5, color=colour)
     if dots:
@@ -126,64 +139,108 @@ def draw_line(axes: Axes, data: FigureData, panel: Panel) -> None:
     if np.isfinite(low).any():
         axes.vlines(data.x.centres, low, high, color=INK, linewidth=1.2, alpha=0.45)
         axes.set_ylim(-0.05, 1.05)
+    size = _dot_size(panel, flat=True)
     for name in OUTCOME_COLOURS:
         own = [dot for dot in panel.dots if dot.outcome == name]
-        axes.scatter([d.x for d in own], [d.value for d in own], s=14, zorder=2, clip_on=False, **_dot_style(name))
+        style = {**_dot_style(name), "zorder": 4, "clip_on": False, "rasterized": len(own) > _FINE}
+        axes.scatter([d.x for d in own], [d.value for d in own], s=size, **style)
+    lost = [dot for dot in panel.dots if dot.lost]
+    axes.scatter([d.x for d in lost], [d.value for d in lost], s=size, c=INK, marker="x", linewidths=1, zorder=5)
     if data.categories:  # nothing lies between two kinds
         axes.scatter(data.x.centres, values, s=620, marker="_", color=INK, linewidth=1.4, zorder=1)
-    else:
-        axes.plot(data.x.centres, values, color=INK, marker="o", markersize=4.5, linewidth=1.4, zorder=3)
+    else:  # rings, so that the trial in the middle is seen inside; no line joins names, which have no order
+        line = "" if data.x.categorical else "-"
+        ring: Any = {
+            "marker": "o",
+            "markersize": 9 if len(values) <= _FEW_RINGS else 5,
+            "markerfacecolor": PAPER,
+            "markeredgewidth": 1.3,
+        }
+        axes.plot(data.x.centres, values, color=INK, linestyle=line, linewidth=1.2, zorder=3, **ring)
     if data.value_log:
-        axes.set_yscale("log")
-        if not any(dot.value > 0 for dot in panel.dots):  # a log axis without data has no limits of its own
-            axes.set_ylim(data.low, data.high)
+        _log_values(axes, data, panel)
     if data.categories:
         axes.set_yticks(range(len(data.categories)), data.categories)
     for i, count in enumerate(panel.counts[0]):
         if panel.hatched[0, i]:
             axes.axvspan(data.x.edges[i], data.x.edges[i + 1], facecolor=EMPTY, edgecolor=HATCH_INK, hatch=HATCH, lw=0)
-        at = (data.x.centres[i], 1.0)
-        axes.annotate(
-            f"n={count}",
-            at,
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=6.5,
-            color=QUIET,
-        )
-    axes.set_ylabel(data.value_label)
+        if data.counts_written:
+            text = f"n={count_text(count, panel.undetermined[0, i])}"
+            at: Any = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
+            words: Any = {"ha": "center", "va": "bottom", "fontsize": 6.5, "color": QUIET}
+            axes.annotate(text, (data.x.centres[i], 1.0), **at, **words)
+    axes.set_ylabel(textwrap.fill(data.value_label, _LABEL_LETTERS))
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _log_values(axes: Axes, data: FigureData, panel: Panel) -> None:
+    """A log axis of values that leaves room above and below, with ticks in plain numbers."""
+    seen = np.array([dot.value for dot in panel.dots if dot.value > 0] + [data.low, data.high])
+    low, high = float(seen.min()), float(seen.max())
+    room = max(high / low, 1.5) ** 0.06
+    axes.set_yscale("log")
+    axes.set_ylim(low / room, high * room)
+    ticks = log_ticks(low / room, high * room)
+    axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def draw_mosaic(axes: Axes, x: Scale, y: Scale | None, panel: Panel) -> None:
     """Every cell split into one tile per trial, coloured by outcome: nothing is averaged."""
     dress(axes, x, y)
     hatch(axes, x, y, panel)
-    for name, colour in OUTCOME_COLOURS.items():
-        tiles = [_rectangle(*dot.tile) for dot in panel.dots if dot.outcome == name]
-        collection = PatchCollection(tiles, facecolor=colour, edgecolor=PAPER, linewidth=0.35)
-        if name == "undetermined":
-            collection.set(edgecolor=HATCH_INK, hatch="....", linewidth=0)
-        axes.add_collection(collection, autolim=False)
-    _mark_lost(axes, panel, tiles=True)
+    tiles = panel.tiles
+    colours = ListedColormap(list(OUTCOME_COLOURS.values()))
+    shown = np.ma.masked_equal(tiles.outcome, NO_TRIAL)
+    norm = BoundaryNorm(np.arange(len(OUTCOMES) + 1) - 0.5, len(OUTCOMES))
+    fine: Any = {"linewidth": 0.35, "edgecolors": PAPER} if tiles.outcome.size <= _FINE * 4 else {"rasterized": True}
+    axes.pcolormesh(tiles.x, tiles.y, shown, cmap=colours, norm=norm, **fine)
+    for row, column in np.argwhere(tiles.outcome == OUTCOMES.index("undetermined")):
+        tile = _rectangle(tiles.x[column], tiles.y[row], tiles.x[column + 1], tiles.y[row + 1])
+        tile.set(facecolor=PAPER, edgecolor=HATCH_INK, hatch="....", linewidth=0)
+        axes.add_patch(tile)
+    rows, columns = np.nonzero(tiles.lost)
+    places = (_middles(tiles.x, x)[columns], _middles(tiles.y, y)[rows])
+    axes.scatter(places[0], places[1], s=26, c=PAPER, marker="x", linewidths=1, zorder=5)
     if y is None:
         axes.set_yticks([])
+    gap = 2 * _gap(panel.counts.shape)
     for edge in x.edges:
-        axes.axvline(edge, color=PAPER, linewidth=1.8)
+        axes.axvline(edge, color=PAPER, linewidth=gap)
     for edge in y.edges if y else ():
-        axes.axhline(edge, color=PAPER, linewidth=1.8)
+        axes.axhline(edge, color=PAPER, linewidth=gap)
+
+
+def _middles(edges: Float[np.ndarray, " n"], scale: Scale | None) -> Float[np.ndarray, " m"]:
+    """Middles between edges, as the axis shows them."""
+    low, high = edges[:-1], edges[1:]
+    middles: np.ndarray = np.sqrt(low * high) if scale is not None and scale.log else (low + high) / 2
+    return middles
+
+
+def _gap(cells: tuple[int, ...]) -> float:
+    """Points between cells: less between many."""
+    return 0.9 if max(cells) <= 24 else 0.4
+
+
+def _dot_size(panel: Panel, *, flat: bool = False) -> float:
+    """Area of a dot in square points: as large as the room between dots allows, neither a speck nor a blot."""
+    rows, columns = panel.tiles.outcome.shape
+    width, height = _PANEL_POINTS
+    apart = width / columns if flat else min(width / columns, DOT_ROOM * height / rows)
+    return float(np.clip((0.6 * apart) ** 2, 6.0, 24.0))
 
 
 def draw_dots(axes: Axes, panel: Panel) -> None:
     """One dot per trial, coloured by outcome."""
+    size = _dot_size(panel)
     for name in OUTCOME_COLOURS:
         own = [dot for dot in panel.dots if dot.outcome == name]
-        axes.scatter([d.x for d in own], [d.y for d in own], s=11, zorder=4, **_dot_style(name))
-    _mark_lost(axes, panel)
+        style = {**_dot_style(name), "zorder": 4, "rasterized": len(own) > _FINE}
+        axes.scatter([d.x for d in own], [d.y for d in own], s=size, **style)
+    lost = [dot for dot in panel.dots if dot.lost]  # forgetting must not look like grokking
+    axes.scatter([d.x for d in lost], [d.y for d in lost], s=size, c=INK, marker="x", linewidths=1, zorder=5)
 
 
 def _draw_overlay(axes: Axes, panel: Panel) -> None:
@@ -195,13 +252,6 @@ def _draw_overlay(axes: Axes, panel: Panel) -> None:
         if mark.label:
             text = axes.annotate(mark.label, (mark.x, mark.y), xytext=(7, 3), textcoords="offset points", fontsize=7.5)
             text.set(color=INK, zorder=6, annotation_clip=True, bbox=box)
-
-
-def _mark_lost(axes: Axes, panel: Panel, *, tiles: bool = False) -> None:
-    """Crosses out trials that generalised and lost it: forgetting must not look like grokking."""
-    places = [dot.middle if tiles else (dot.x, dot.y) for dot in panel.dots if dot.lost]
-    x, y = [place[0] for place in places], [place[1] for place in places]
-    axes.scatter(x, y, s=26 if tiles else 10, c=PAPER if tiles else INK, marker="x", linewidths=1, zorder=5)
 
 
 def dress(axes: Axes, x: Scale, y: Scale | None) -> None:
@@ -216,7 +266,7 @@ def dress(axes: Axes, x: Scale, y: Scale | None) -> None:
         limits(scale.edges[0], scale.edges[-1])
         axis.set_ticks(scale.centres[list(scale.ticks)], [scale.names[i] for i in scale.ticks])
         axis.set_ticks([], minor=True)
-        axis.set_label_text(scale.label)
+        axis.set_label_text(textwrap.fill(scale.title, _LABEL_LETTERS))
         if scale.zero_slot:
             line(scale.edges[1], color=PAPER, linewidth=5, zorder=3 if y else 0.5)
     axes.tick_params(length=2.5)
@@ -238,7 +288,7 @@ def colour_map(data: FigureData) -> tuple[Colormap, Normalize]:
     if data.categories:
         count = len(data.categories)
         return ListedColormap(data.category_colours), BoundaryNorm(np.arange(count + 1) - 0.5, count)
-    norm = LogNorm(data.low, data.high) if data.value_log else Normalize(data.low, data.high)
+    norm = LogNorm(data.low, data.high, clip=True) if data.value_log else Normalize(data.low, data.high)
     return mpl.colormaps[data.colours], norm
 
 
@@ -248,7 +298,11 @@ def colour_bar(figure: Figure, data: FigureData, beside: list[Axes]) -> Colorbar
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=beside, pad=0.015, fraction=0.045, aspect=28)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2.5)
-    bar.set_label(data.value_label)
+    bar.set_label(textwrap.fill(data.value_label, _LABEL_LETTERS))
+    if data.value_log:
+        ticks = log_ticks(data.low, data.high)
+        bar.set_ticks([at for at, _ in ticks], labels=[text for _, text in ticks])
+        bar.ax.yaxis.set_minor_locator(NullLocator())
     if data.categories:
         bar.set_ticks(list(range(len(data.categories))), labels=list(data.categories))
     return bar
@@ -256,17 +310,17 @@ def colour_bar(figure: Figure, data: FigureData, beside: list[Axes]) -> Colorbar
 
 def outcome_legend(figure: Figure, data: FigureData, *, tiles: bool = False, across_top: bool = False) -> None:
     """The outcomes that occur, and what hatching means."""
-    present = {dot.outcome for panel in data.panels for dot in panel.dots}
+    shown = data.outcomes if tiles or any(panel.dots for panel in data.panels) else ()
     handles: list[Line2D | Patch] = [
         Patch(facecolor=colour, edgecolor=QUIET, linewidth=0.4, label=name)
         if tiles
         else Line2D([], [], linestyle="", marker="o", markersize=5, label=name, **_line_style(name))
         for name, colour in OUTCOME_COLOURS.items()
-        if name in present
+        if name in shown
     ]
     if any(panel.hatched.any() for panel in data.panels):
         handles.append(Patch(facecolor=EMPTY, edgecolor=HATCH_INK, hatch=HATCH, linewidth=0, label=data.hatch_label))
-    if any(dot.lost for panel in data.panels for dot in panel.dots):
+    if shown and any(panel.tiles.lost.any() for panel in data.panels):
         handles.append(Line2D([], [], linestyle="", marker="x", markersize=5, color=INK, label="lost again"))
     place: Any = {"loc": "outside upper right", "ncols": len(handles)} if across_top else {"loc": "outside right upper"}
     figure.legend(handles=handles, frameon=False, fontsize=8, **place)

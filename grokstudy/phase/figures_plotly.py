@@ -1,9 +1,11 @@
-"""Phase diagrams by plotly: one HTML file that needs no network."""
+"""Phase diagrams by plotly: to hover over and click; `phase_html` is a page that needs no network."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,89 +13,154 @@ from plotly.subplots import make_subplots
 
 from grokstudy.phase.dots import Dot
 from grokstudy.phase.figure_data import FigureData, Panel, Scale
+from grokstudy.phase.log_ticks import log_ticks, number
+from grokstudy.phase.overlay import OverlayMark
+from grokstudy.phase.page import Figure, Key, page
 from grokstudy.phase.palette import EMPTY, INK, OUTCOME_COLOURS, PAPER, QUIET
+from grokstudy.phase.room import count_text
 
 _MOST_ACROSS = 3
 _PANEL_HEIGHT = 460
+_TITLE_LETTERS = 42
+_LABEL_LETTERS = 52
+_CELLS_WITH_GAPS = 900
+_GRID, _HATCH_INK = "#EDEDED", "#BDBDBD"
 
 
 def phase_html(data: FigureData) -> str:
-    """A whole HTML page with plotly.js inside (about 5 MB), readable without a network."""
-    config = {"responsive": True, "displaylogo": False}
-    page: str = phase_figure(data).to_html(include_plotlyjs=True, full_html=True, config=config)
-    return page
+    """A whole HTML page with plotly.js inside (about 5 MB), readable without a network, on a phone and in the dark."""
+    figures = [Figure(panel_figure(data, facet), panel.title) for facet, panel in enumerate(data.panels)]
+    return page(data.title, data.note, figures, keys(data, dots=any(panel.dots for panel in data.panels)))
 
 
 def phase_figure(data: FigureData) -> go.Figure:
-    """One panel per facet. Hovering shows the cell; every dot carries its trial_id in `customdata`."""
+    """One panel per facet.
+
+    Every dot carries its trial_id in `customdata`. Cells (the trace `cells`; without y its points) carry a list:
+    number of the cell along x, along y, of the facet (0 where there is none), trials, value, name of the x level, of
+    the y level, undetermined trials.
+    """
     across = 2 if len(data.panels) == 4 else min(len(data.panels), _MOST_ACROSS)
     down = math.ceil(len(data.panels) / across)
-    titles = [panel.title for panel in data.panels]
-    figure = make_subplots(down, across, subplot_titles=titles if any(titles) else None, shared_yaxes=True)
-    for number, panel in enumerate(data.panels):
-        where = {"row": number // across + 1, "col": number % across + 1}
-        for trace in _heat(data, panel) if data.y else _line(data, panel):
-            figure.add_trace(trace, **where)
-        for trace in _dots(panel.dots, heat=data.y is not None, first=number == 0):
-            figure.add_trace(trace, **where)
-        if panel.overlay:
-            figure.add_trace(_overlay(panel, first=number == 0), **where)
-        figure.update_xaxes(**_axis(data.x), **where)
-        figure.update_yaxes(**_value_axis(data) if data.y is None else _axis(data.y), **where)
-    note = {"text": data.note, "xref": "paper", "yref": "paper", "x": 0, "y": 0, "yshift": -62, "showarrow": False}
-    figure.add_annotation(**note, xanchor="left", font={"size": 11, "color": QUIET})
+    titles = ["<br>".join(textwrap.wrap(panel.title, _TITLE_LETTERS)) for panel in data.panels]
+    figure = make_subplots(
+        down,
+        across,
+        subplot_titles=titles if any(titles) else None,
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+        vertical_spacing=0.3 / down,
+    )
+    for facet in range(len(data.panels)):
+        where = {"row": facet // across + 1, "col": facet % across + 1}
+        draw_panel(figure, data, facet, **where)
+        if where["col"] > 1:
+            figure.update_yaxes(title={"text": ""}, **where)
     figure.update_layout(
-        title={"text": data.title, "x": 0.01},
+        title={"text": f"<b>{data.title}</b>", "x": 0.01, "xanchor": "left", "y": 0.985, "yanchor": "top"},
         template="plotly_white",
         height=down * _PANEL_HEIGHT + 140,
         font={"color": INK},
-        coloraxis=_colours(data),
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        margin={"l": 70, "r": 20, "t": 80, "b": 90},
+        coloraxis=colours(data),
+        legend={"orientation": "h", "y": 1 + 36 / (down * _PANEL_HEIGHT), "yanchor": "bottom", "x": 0},
+        margin={"l": 75, "r": 20, "t": 105, "b": 100},
     )
+    note = {"text": "<br>".join(textwrap.wrap(data.note, 150)), "xref": "paper", "yref": "paper", "x": 0, "y": 0}
+    place = {"yshift": -56, "yanchor": "top", "xanchor": "left", "align": "left", "showarrow": False}
+    figure.add_annotation(**note, **place, font={"size": 11, "color": QUIET})
     return figure
 
 
-def _heat(data: FigureData, panel: Panel) -> list[go.Scatter | go.Heatmap]:
+def panel_figure(data: FigureData, facet: int) -> go.Figure:
+    """One panel without title, note and legend, for a page that has its own."""
+    figure = make_subplots(1, 1)
+    draw_panel(figure, data, facet, row=1, col=1)
+    return dressed(figure, colours(data))
+
+
+def dressed(figure: go.Figure, coloraxis: dict[str, Any]) -> go.Figure:
+    """Size and margins of a panel on a page."""
+    return figure.update_layout(
+        template="plotly_white",
+        height=_PANEL_HEIGHT,
+        font={"color": INK},
+        coloraxis=coloraxis,
+        showlegend=False,
+        margin={"l": 60, "r": 10, "t": 32, "b": 55},
+    )
+
+
+def draw_panel(figure: go.Figure, data: FigureData, facet: int, *, row: int, col: int) -> None:
+    """Draws one facet into a subplot."""
+    panel, where = data.panels[facet], {"row": row, "col": col}
+    traces = _heat(data, panel, facet) if data.y else [_line(data, panel, facet)]
+    traces += _dots(panel.dots, heat=data.y is not None, first=facet == 0)
+    traces += [_overlay(panel, first=facet == 0)] if panel.overlay else []
+    for trace in traces:
+        figure.add_trace(trace, **where)
+    for mark in panel.overlay:
+        _write_label(figure, data, mark, where)
+    figure.update_xaxes(**axis(data.x), **where)
+    figure.update_yaxes(**_value_axis(data) if data.y is None else axis(data.y), **where)
+    if data.y is None:
+        for i in np.flatnonzero(panel.hatched[0]):
+            ends = (float(data.x.edges[i]), float(data.x.edges[i + 1]))
+            figure.add_vrect(*ends, fillcolor=EMPTY, line_width=0, layer="below", **where)
+
+
+def keys(data: FigureData, *, dots: bool) -> list[Key]:
+    """The legend of a page: outcomes, hatching, what was lost."""
+    found = [Key(name, OUTCOME_COLOURS[name], "dot") for name in data.outcomes] if dots else []
+    if any(panel.hatched.any() for panel in data.panels):
+        found.append(Key(data.hatch_label, _HATCH_INK, "hatch"))
+    if dots and any(panel.tiles.lost.any() for panel in data.panels):
+        found.append(Key("lost again", INK, "cross"))
+    if any(panel.overlay for panel in data.panels):
+        found.append(Key("from elsewhere", INK, "plus"))
+    return found
+
+
+def _heat(data: FigureData, panel: Panel, facet: int) -> list[Any]:
     assert data.y is not None
     shown = np.where(panel.hatched, np.nan, panel.value)
-    hover = [[_cell_text(data, panel, j, i) for i in range(shown.shape[1])] for j in range(shown.shape[0])]
+    gap = 1 if panel.counts.size <= _CELLS_WITH_GAPS else 0
     heat = go.Heatmap(
         x=data.x.edges,
         y=data.y.edges,
-        z=np.log10(shown) if data.value_log else shown,
+        z=np.log10(np.maximum(shown, data.low)) if data.value_log else shown,  # 0 has the lowest colour
         coloraxis="coloraxis",
-        text=hover,
-        hovertemplate="%{text}<extra></extra>",
-        hoverongaps=False,
+        customdata=[[_about(data, panel, facet, j, i) for i in range(shown.shape[1])] for j in range(shown.shape[0])],
+        hovertemplate=_hover(data),
+        hoverongaps=True,  # a cell without a value can be asked for its trials too
+        xgap=gap,
+        ygap=gap,
         name="cells",
     )
-    return [_hatching(data, panel), heat, _counts(data, panel)]
+    return [hatching(data.x, data.y, panel), heat, *([_counts(data, panel)] if data.counts_written else [])]
 
 
-def _hatching(data: FigureData, panel: Panel) -> go.Scatter:
+def hatching(x: Scale, y: Scale, panel: Panel) -> go.Scatter:
     """Outlines of all cells without a value as one filled trace with a pattern."""
-    assert data.y is not None
-    x: list[float | None] = []
-    y: list[float | None] = []
+    across: list[float | None] = []
+    up: list[float | None] = []
     for j, i in np.argwhere(panel.hatched):
-        left, right, low, high = data.x.edges[i], data.x.edges[i + 1], data.y.edges[j], data.y.edges[j + 1]
-        x += [left, right, right, left, left, None]
-        y += [low, low, high, high, low, None]
-    pattern = {"shape": "/", "fgcolor": "#BDBDBD", "bgcolor": EMPTY, "size": 6, "solidity": 0.2}
-    return go.Scatter(
-        x=x, y=y, fill="toself", fillpattern=pattern, mode="none", hoverinfo="skip", name="no value", showlegend=False
-    )
+        left, right, low, high = x.edges[i], x.edges[i + 1], y.edges[j], y.edges[j + 1]
+        across += [left, right, right, left, left, None]
+        up += [low, low, high, high, low, None]
+    pattern = {"shape": "/", "fgcolor": _HATCH_INK, "bgcolor": EMPTY, "size": 6, "solidity": 0.2}
+    words = {"hoverinfo": "skip", "name": "no value", "showlegend": False}
+    return go.Scatter(x=across, y=up, fill="toself", fillpattern=pattern, mode="none", **words)
 
 
 def _counts(data: FigureData, panel: Panel) -> go.Scatter:
     assert data.y is not None
-    places = [(j, i) for j, i in np.ndindex(panel.counts.shape)]
+    places = list(np.ndindex(panel.counts.shape))
     return go.Scatter(
-        x=[_share(data.x, i, 0.1) for _, i in places],
-        y=[_share(data.y, j, 0.86) for j, _ in places],
-        text=[str(panel.counts[j, i]) for j, i in places],
+        x=[_share(data.x, i, 0.06) for _, i in places],
+        y=[_share(data.y, j, 0.9) for j, _ in places],
+        text=[count_text(int(panel.counts[j, i]), int(panel.undetermined[j, i])) for j, i in places],
         mode="text",
+        textposition="middle right",
         textfont={"size": 9, "color": [_count_colour(data, panel, j, i) for j, i in places]},
         hoverinfo="skip",
         name="trials per cell",
@@ -107,28 +174,27 @@ def _count_colour(data: FigureData, panel: Panel, j: int, i: int) -> str:
         return QUIET
     value, low, high = panel.value[j, i], data.low, data.high
     if data.value_log:
-        value, low, high = np.log10([value, low, high])
+        value, low, high = np.log10(np.maximum([value, low, high], low))
     return PAPER if (value - low) / (high - low) < 0.5 else INK
 
 
-def _line(data: FigureData, panel: Panel) -> list[go.Scatter]:
+def _line(data: FigureData, panel: Panel, facet: int) -> go.Scatter:
     value = panel.value[0]
     bars = {"type": "data", "array": _finite(panel.high[0] - value), "arrayminus": _finite(value - panel.low[0])}
     shares = bool(np.isfinite(panel.low[0]).any())
-    hover = [_cell_text(data, panel, 0, i) for i in range(len(value))]
-    return [
-        go.Scatter(
-            x=data.x.centres,
-            y=value,
-            error_y=bars if shares else None,
-            mode="markers" if data.categories else "lines+markers",
-            line={"color": INK},
-            text=hover,
-            hovertemplate="%{text}<extra></extra>",
-            name=data.value_label,
-            showlegend=False,
-        )
-    ]
+    joined = not data.categories and not data.x.categorical  # nothing lies between two names
+    return go.Scatter(
+        x=data.x.centres,
+        y=value,
+        error_y={**bars, "thickness": 1.2, "width": 0} if shares else None,
+        mode="lines+markers" if joined else "markers",
+        line={"color": INK, "width": 1.3},
+        marker={"size": 13, "color": "rgba(0,0,0,0)", "line": {"width": 1.5, "color": INK}},
+        customdata=[_about(data, panel, facet, 0, i) for i in range(len(value))],
+        hovertemplate=_hover(data),
+        name="cells",
+        showlegend=False,
+    )
 
 
 def _dots(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
@@ -173,14 +239,12 @@ def _lost(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
 
 
 def _overlay(panel: Panel, *, first: bool) -> go.Scatter:
-    """Points from elsewhere, with their labels."""
+    """Points from elsewhere."""
     return go.Scatter(
         x=[mark.x for mark in panel.overlay],
         y=[mark.y for mark in panel.overlay],
         text=[mark.label for mark in panel.overlay],
-        mode="markers+text",
-        textposition="middle right",
-        textfont={"size": 11, "color": INK, "shadow": f"0 0 3px {PAPER}"},
+        mode="markers",
         hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
         marker={"size": 11, "color": INK, "symbol": "cross", "line": {"width": 1, "color": PAPER}},
         name="from elsewhere",
@@ -189,55 +253,89 @@ def _overlay(panel: Panel, *, first: bool) -> go.Scatter:
     )
 
 
-def _axis(scale: Scale) -> dict[str, object]:
+def _write_label(figure: go.Figure, data: FigureData, mark: OverlayMark, where: dict[str, int]) -> None:
+    """A point's label on paper, readable on every colour. An annotation's place on a log axis is a logarithm."""
+    logs = (data.x.log, data.value_log if data.y is None else data.y.log)
+    x, y = (math.log10(at) if log else at for at, log in zip((mark.x, mark.y), logs, strict=True))
+    style = {"bgcolor": PAPER, "opacity": 0.9, "borderpad": 1, "font": {"size": 11, "color": INK}}
+    if mark.label:
+        place = {"xanchor": "left", "xshift": 8, "yanchor": "bottom", "showarrow": False}
+        figure.add_annotation(x=x, y=y, text=mark.label, **place, **style, **where)
+
+
+def axis(scale: Scale) -> dict[str, Any]:
+    """An axis over cells."""
     ends = [float(scale.edges[0]), float(scale.edges[-1])]
     return {
-        "title": {"text": scale.label},
+        "title": {"text": "<br>".join(textwrap.wrap(scale.title, _LABEL_LETTERS)), "standoff": 8},
         "type": "log" if scale.log else "linear",
         "range": [math.log10(end) for end in ends] if scale.log else ends,
         "tickvals": [float(scale.centres[i]) for i in scale.ticks],
         "ticktext": [scale.names[i] for i in scale.ticks],
         "showgrid": False,
         "zeroline": False,
+        "automargin": True,
     }
 
 
-def _value_axis(data: FigureData) -> dict[str, object]:
-    axis: dict[str, object] = {"title": {"text": data.value_label}, "type": "log" if data.value_log else "linear"}
+def _value_axis(data: FigureData) -> dict[str, Any]:
+    title = {"text": "<br>".join(textwrap.wrap(data.value_label, _LABEL_LETTERS)), "standoff": 8}
+    axis: dict[str, Any] = {"title": title, "automargin": True, "zeroline": False, "gridcolor": _GRID}
     if data.categories:
-        axis |= {"tickvals": list(range(len(data.categories))), "ticktext": list(data.categories)}
-    return axis
+        return axis | {"tickvals": list(range(len(data.categories))), "ticktext": list(data.categories)}
+    if not data.value_log:
+        return axis
+    values = [dot.value for panel in data.panels for dot in panel.dots if dot.value > 0]
+    low, high = min([data.low, *values]), max([data.high, *values])
+    room = max(high / low, 1.5) ** 0.06
+    ticks = log_ticks(low / room, high * room)
+    ends = {"range": [math.log10(low / room), math.log10(high * room)]}
+    return axis | ends | {"type": "log", "tickvals": [at for at, _ in ticks], "ticktext": [text for _, text in ticks]}
 
 
-def _colours(data: FigureData) -> dict[str, object]:
-    bar: dict[str, object] = {"title": {"text": data.value_label, "side": "right"}, "thickness": 14}
+def colours(data: FigureData) -> dict[str, Any]:
+    """The colour axis: log scales are drawn in log10, so their ticks say the value."""
+    title = {"text": "<br>".join(textwrap.wrap(data.value_label, _LABEL_LETTERS)), "side": "right"}
+    bar: dict[str, Any] = {"title": title, "thickness": 14, "outlinewidth": 0}
+    if data.y is None:
+        return {"showscale": False}
     if data.categories:
         count = len(data.categories)
-        steps = [(i + end) / count for i in range(count) for end in (0, 1)]
-        colours = [colour for colour in data.category_colours for _ in range(2)]
-        bar |= {"tickvals": list(range(len(data.categories))), "ticktext": list(data.categories)}
-        return {
-            "colorscale": list(zip(steps, colours, strict=True)),
-            "cmin": -0.5,
-            "cmax": count - 0.5,
-            "colorbar": bar,
-        }
+        bar |= {"tickvals": list(range(count)), "ticktext": list(data.categories)}
+        return {"colorscale": in_steps(data.category_colours), "cmin": -0.5, "cmax": count - 0.5, "colorbar": bar}
     low, high = (math.log10(data.low), math.log10(data.high)) if data.value_log else (data.low, data.high)
     if data.value_log:
-        powers = list(range(math.ceil(low), math.floor(high) + 1))
-        bar |= {"tickvals": powers, "ticktext": [f"{10.0**power:g}" for power in powers]} if powers else {}
+        ticks = log_ticks(data.low, data.high)
+        bar |= {"tickvals": [math.log10(at) for at, _ in ticks], "ticktext": [text for _, text in ticks]}
     return {"colorscale": data.colours.capitalize(), "cmin": low, "cmax": high, "colorbar": bar}
 
 
-def _cell_text(data: FigureData, panel: Panel, j: int, i: int) -> str:
-    """What hovering over a cell says."""
-    at = [f"{data.x.label} = {data.x.names[i]}"] + ([f"{data.y.label} = {data.y.names[j]}"] if data.y else [])
+def in_steps(colours: Iterable[str]) -> list[tuple[float, str]]:
+    """A colour scale of equal steps, one per kind."""
+    kinds = list(colours)
+    return [((i + end) / len(kinds), colour) for i, colour in enumerate(kinds) for end in (0, 1)]
+
+
+def _about(data: FigureData, panel: Panel, facet: int, j: int, i: int) -> list[Any]:
+    """What a cell says when it is hovered over or clicked; see `phase_figure`."""
     value, low, high = panel.value[j, i], panel.low[j, i], panel.high[j, i]
-    shown = data.categories[int(value)] if data.categories and not np.isnan(value) else f"{value:.4g}"
-    text = "no value" if np.isnan(value) else f"{data.value_label}: {shown}"
+    if np.isnan(value):
+        text = "none"
+    elif data.categories:
+        text = data.categories[int(value)]
+    else:
+        text = number(value) if data.value_log else f"{value:.4g}"
     interval = f" [{low:.3g}, {high:.3g}]" if np.isfinite(low) and np.isfinite(value) else ""
     undetermined = f", {panel.undetermined[j, i]} undetermined" if panel.undetermined[j, i] else ""
-    return "<br>".join([*at, text + interval, f"{panel.counts[j, i]} trials{undetermined}"])
+    names = [data.x.names[i], data.y.names[j] if data.y else ""]
+    return [i, j, facet, int(panel.counts[j, i]), text + interval, *names, undetermined]
+
+
+def _hover(data: FigureData) -> str:
+    """How plotly puts `_about` into words."""
+    at = [f"{data.x.label} = %{{customdata[5]}}"] + ([f"{data.y.label} = %{{customdata[6]}}"] if data.y else [])
+    said = [f"{data.value_label}: %{{customdata[4]}}", "%{customdata[3]} trials%{customdata[7]}<extra></extra>"]
+    return "<br>".join([*at, *said])
 
 
 def _share(scale: Scale, cell: int, share: float) -> float:

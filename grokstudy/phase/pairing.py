@@ -80,9 +80,16 @@ def pair_trials(a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str]) -> Pai
 
 def _texts(trials: pd.DataFrame, paths: Sequence[str]) -> pd.DataFrame:
     """Settings and seeds as text that is equal for equal values, also where one study stores 1 and the other 1.0."""
-    columns = {path: trials[path].map(_text) if path in trials else _ABSENT for path in paths}
-    seeds = {name: trials[name].map(_text) for name in SEEDS}
+    columns = {path: _column_texts(trials[path]) if path in trials else _ABSENT for path in paths}
+    seeds = {name: _column_texts(trials[name]) for name in SEEDS}
     return pd.DataFrame({**columns, **seeds}, index=range(len(trials)))
+
+
+def _column_texts(column: pd.Series) -> np.ndarray:
+    """The text of every value; each distinct one is made once."""
+    codes, given = pd.factorize(column.astype(object), use_na_sentinel=False)
+    texts = np.array([_text(value) for value in given], dtype=object)
+    return np.asarray(texts[codes])
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,6 @@ import re
 from typing import Literal
 
 import duckdb
-import numpy as np
 import pandas as pd
 
 from grokstudy.phase.columns import quoted
@@ -84,7 +83,7 @@ def _window(trials: pd.DataFrame, place: Place) -> tuple[pd.Series, pd.Series]:
     if place.kind == "step":
         step = pd.Series(place.step, index=trials.index)
         return step, step
-    start = (place.factor * trials["t_gen"].astype(float)).map(lambda t: t if np.isfinite(t) else None).astype(float)
+    start = place.factor * trials["t_gen"].astype(float)
     return start, start * WIDEST_GAP
 
 

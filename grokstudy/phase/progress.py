@@ -90,8 +90,8 @@ def foretelling(connection: duckdb.DuckDBPyConnection, at: int) -> pd.DataFrame:
     ).df()
     if len(table) < LEAST_TRIALS:
         raise BadInput(
-            f"--at: {len(table)} measured trials generalise after step {at}; a rank correlation needs at least "
-            f"{LEAST_TRIALS}. Run more seeds, or give an earlier step of {_shown(steps)}."
+            f"--at: {_trials(len(table))} after step {at}; a rank correlation needs at least "
+            f"{LEAST_TRIALS}. {_remedy(connection)}"
         )
     rows = [
         (name, *_rank(pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=float), table["t_gen"].to_numpy()))
@@ -99,6 +99,22 @@ def foretelling(connection: duckdb.DuckDBPyConnection, at: int) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=["measure", "rho", "p_value", "n"])
     return frame[frame["n"] >= LEAST_TRIALS].sort_values("rho", key=abs, ascending=False, ignore_index=True)
+
+
+def _remedy(connection: duckdb.DuckDBPyConnection) -> str:
+    """The steps after which enough measured trials generalise, or that there are none."""
+    enough = connection.execute(
+        "SELECT m.step FROM measures m JOIN trials t USING (trial_id) WHERE t.t_gen > m.step "
+        "GROUP BY m.step HAVING count(*) >= ? ORDER BY m.step",
+        [LEAST_TRIALS],
+    ).fetchall()
+    if enough:
+        return f"Enough do after {_shown([step for (step,) in enough])}."
+    return "No measured step has so many: run more seeds and measure them with --checkpoints all."
+
+
+def _trials(count: int) -> str:
+    return "1 measured trial generalises" if count == 1 else f"{count or 'no'} measured trials generalise"
 
 
 def _rank(values: Float[np.ndarray, " trials"], t_gen: Float[np.ndarray, " trials"]) -> tuple[float, float, int]:

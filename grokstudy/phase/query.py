@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from grokstudy.phase import columns, times
 from grokstudy.phase.places import Place, parse_place, read_at
@@ -20,6 +22,12 @@ SHARES: tuple[str, ...] = ("p_gen", "p_mem", "p_lost", *(f"p_{name}" for name in
 """Values that are shares of a cell's determined trials."""
 STATISTICS: tuple[str, ...] = (*SHARES, "t_mem", "t_gen", "log10_delay_ratio", "retention", "outcome")
 """Values that every study has; any column of trials and any measure is a value too."""
+_FACTS = (
+    *("trial_id", "study", "seed", "budget", "steps_run", "status"),
+    *("t_mem", "t_gen", "t_lose", "diverged_step", "test_loss"),
+)
+"""Columns that every diagram reads."""
+_NO_TRIALS = "The study has no trials yet; run it, or wait for its first pack to finish."
 _AT_THE_END = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
 """Columns of trials that hold the last evaluation."""
 
@@ -81,13 +89,16 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
             that no trial reached, or no trials at all.
     """
     names = columns.columns_of(connection, "trials")
-    if not connection.execute("SELECT count(*) FROM trials").fetchall()[0][0]:
-        raise BadInput("The study has no trials yet; run it, or wait for its first pack to finish.")
+    if not columns.config_paths(names):
+        raise BadInput(_NO_TRIALS)
     axes = {key: columns.resolve(key, given, names) for key, given in _axes(query)}
     if len(set(axes.values())) < len(axes):
         raise BadInput(f"x, y and facet must differ, got {', '.join(f'{k}={v}' for k, v in axes.items())}.")
     fix = tuple((columns.resolve("fix", column, names), value) for column, value in query.fix)
-    frame = columns.fixed(trial_table(connection, names), fix)
+    frame = _needed(connection, query, names, tuple(axes.values()), [column for column, _ in fix])
+    if frame.empty:
+        raise BadInput(_NO_TRIALS)
+    frame = columns.fixed(frame, fix)
     columns.refuse_silent_average(frame, tuple(axes.values()), [column for column, _ in fix])
     if query.tau != TAU or query.rule is not None:
         again = times.reread(connection, frame["trial_id"], query.tau, query.parsed_rule())
@@ -107,9 +118,9 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
             "value": trial_values(connection, query, frame, names),
         }
     )
-    table = table.sort_values("trial_id", ignore_index=True)
+    table = table.reset_index(drop=True)
     table.attrs = {
-        "study": ", ".join(sorted(frame["study"].astype(str).unique())),
+        "study": ", ".join(_distinct(frame["study"])),
         **{key: axes.get(key) for key in ("x", "y", "facet")},
         "value": query.value,
         "budget": budget.steps,
@@ -139,8 +150,31 @@ def _axes(query: PhaseQuery) -> list[tuple[str, str]]:
 def trial_table(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> pd.DataFrame:
     """Every counting trial with its columns and settings, by trial_id."""
     wanted = [name for name in names if name in columns.BASE_COLUMNS] + list(columns.config_paths(names))
+    return _by_id(connection, wanted)
+
+
+def _needed(
+    connection: duckdb.DuckDBPyConnection,
+    query: PhaseQuery,
+    names: Collection[str],
+    drawn: Sequence[str],
+    held: Sequence[str],
+) -> pd.DataFrame:
+    """Every counting trial, by trial_id, with what a diagram reads; of the other settings, those that vary."""
+    settings = columns.config_paths(names)
+    others = [path for path in settings if path not in (*drawn, *held)]
+    value = [name for name in names if name == query.value or (name in settings and _leaf(name) == query.value)]
+    wanted = (*_FACTS, *drawn, *held, *columns.varying(connection, "trials", others), *value)
+    return _by_id(connection, [name for name in dict.fromkeys(wanted) if name in names])
+
+
+def _by_id(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> pd.DataFrame:
     chosen = ", ".join(map(columns.quoted, wanted))
-    return connection.execute(f"SELECT {chosen} FROM trials ORDER BY trial_id").df()
+    table = connection.sql(f"SELECT {chosen} FROM trials").to_arrow_table().combine_chunks()
+    ids = table["trial_id"].chunk(0) if len(table) else pa.array([], pa.string())
+    if not pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py():  # a compacted study is sorted
+        table = table.take(pc.sort_indices(ids))
+    return table.to_pandas()
 
 
 def trial_values(
@@ -161,9 +195,10 @@ def trial_values(
     if value == "log10_delay_ratio":
         return np.log10(frame["t_gen"].clip(lower=1) / frame["t_mem"].clip(lower=1))
     if value == "retention":
-        return frame["retention"].map({"kept": 1.0, "lost": 0.0}).astype(float)
+        return (frame["retention"] == "kept").astype(float).where(frame["retention"] != "unknown")
     if value == "outcome":
-        return frame["outcome"].map({name: float(i) for i, name in enumerate(LABELS)}).astype(float)
+        codes = frame["outcome"].cat.codes.astype(float)  # labels come first, in this order
+        return codes.where(frame["outcome"] != times.UNDETERMINED)
     return _stored_value(connection, query, frame, names)
 
 
@@ -198,8 +233,18 @@ def _refuse_unmeasured(value: str, frame: pd.DataFrame) -> None:
         )
 
 
+def _distinct(column: pd.Series) -> list[str]:
+    """Sorted texts of a column that mostly has one value: comparing is faster than collecting."""
+    first = column.iloc[0]
+    return [str(first)] if (column == first).all() else sorted(map(str, column.unique()))
+
+
 def _leaves(names: Collection[str]) -> set[str]:
-    return {path.rpartition(".")[2] for path in columns.config_paths(names)}
+    return set(map(_leaf, columns.config_paths(names)))
+
+
+def _leaf(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _only_place(query: PhaseQuery, frame: pd.DataFrame) -> Place | None:

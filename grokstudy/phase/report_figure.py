@@ -23,7 +23,9 @@ from grokstudy.phase.figures_matplotlib import (
     title_and_note,
     write_figure,
 )
-from grokstudy.phase.palette import PAPER, TEST, TRAIN
+from grokstudy.phase.log_ticks import log_ticks
+from grokstudy.phase.overview import of_delays, of_outcomes
+from grokstudy.phase.palette import PAPER, QUIET, TEST, TRAIN
 
 _WIDTH, _HEIGHT = 12.6, 5.0
 
@@ -34,11 +36,10 @@ def report_figure(diagram: xr.Dataset) -> Figure:
     In the right panel, cells in which more than half of the trials never generalised (or nothing did) are hatched.
     Without a y axis the right panel shows t_mem and t_gen of every trial against x.
     """
-    delays = figure_data(_with_delays(diagram))
+    outcomes, delays = figure_data(of_outcomes(diagram)), figure_data(of_delays(diagram))
     with mpl.rc_context(STYLE):
         figure = empty_figure(_WIDTH, _HEIGHT * len(delays.panels) if delays.y else 4.2)
         grid = figure.subplots(len(delays.panels), 2, squeeze=False)
-        outcomes = figure_data(diagram.assign(value=diagram["n"].where(diagram["n"] + diagram["n_undetermined"] > 0)))
         for number, (left, right) in enumerate(grid):
             draw_mosaic(left, outcomes.x, outcomes.y, outcomes.panels[number])
             left.set_title(_join("Outcome of every trial", delays.panels[number].title))
@@ -63,11 +64,6 @@ def save_report_png(diagram: xr.Dataset, target: Path | str | IO[bytes]) -> None
     write_figure(report_figure(diagram), target, "png")
 
 
-def _with_delays(diagram: xr.Dataset) -> xr.Dataset:
-    shown = diagram.assign(value=diagram["log10_delay_ratio"])
-    return shown.assign_attrs({**diagram.attrs, "value": "log10_delay_ratio", "at": None})
-
-
 def _draw_times(axes: Axes, diagram: xr.Dataset, data: FigureData, number: int) -> None:
     dress(axes, data.x, None)
     by_id = dict(zip(diagram["trial_id"].to_numpy(), range(diagram.sizes["trial"]), strict=True))
@@ -81,8 +77,18 @@ def _draw_times(axes: Axes, diagram: xr.Dataset, data: FigureData, number: int) 
             median = median.isel({diagram.attrs["facet_dim"]: number})
         axes.plot(data.x.centres, np.maximum(median.to_numpy(), 1), color=colour, marker="o", markersize=4, label=name)
     seen = np.concatenate([diagram[f"trial_{name}"].to_numpy() for name in ("t_mem", "t_gen")])
-    if np.isfinite(seen).any():  # a log axis needs something to show
-        axes.set_yscale("log")
+    if not np.isfinite(seen).any():  # a log axis needs something to show
+        axes.set_yticks([])
+        axes.text(
+            0.5, 0.5, "no trial memorised or generalised by T", transform=axes.transAxes, ha="center", color=QUIET
+        )
+        return
+    low, high = max(float(np.nanmin(seen)), 1.0) / 1.2, max(float(np.nanmax(seen)), 1.0) * 1.2
+    ticks = log_ticks(low, high)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
+    axes.set_yticks([], minor=True)
     axes.set_ylabel("steps (line: censored median)")
     axes.legend(frameon=False)
 

@@ -36,8 +36,17 @@ def nearest(given: str, allowed: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else "."
 
 
+MOST_NAMES, FEW_NAMES = 30, 10
+"""Up to so many allowed names a message lists all; of more, the few that are spelled most alike."""
+
+
 def unknown(key: str, given: str, allowed: Iterable[str], remedy: str = "") -> BadInput:
     """Error for a name that is not among `allowed`: says the key, the value, the allowed ones and the nearest."""
     names = sorted(allowed)
-    text = f"{key}: no '{given}'{nearest(given, names)} Allowed: {', '.join(names) or 'nothing'}."
+    if len(names) > MOST_NAMES:
+        close = difflib.get_close_matches(given, names, n=FEW_NAMES, cutoff=0.0)
+        told = f"Nearest of {len(names)} names: {', '.join(close)}."
+    else:
+        told = f"Allowed: {', '.join(names) or 'nothing'}."
+    text = f"{key}: no '{given}'{nearest(given, names)} {told}"
     return BadInput(f"{text} {remedy}".rstrip())

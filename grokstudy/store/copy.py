@@ -17,16 +17,16 @@ from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.compact import ORDERS
 from grokstudy.store.counting import PartFiles, database
+from grokstudy.store.damage import ATTEMPTS, refuse
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.parts import ROW_GROUP, Kind, encode_batches, part_name
-from grokstudy.store.views import ATTEMPTS
+from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches, part_name
 
 
 def copy_rows(source: StudyFolder, target: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> None:
     """Writes the counting rows of these trials into the target as one part.
 
     Raises:
-        DamagedFile: a part of the source cannot be read.
+        DamagedFile: a part of the source cannot be read: the copy would lack rows without showing it.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -52,6 +52,7 @@ def copy_checkpoints(source: StudyFolder, target: StudyFolder, rows: Sequence[Ch
 
 def _encoded(source: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> bytes:
     files = PartFiles.of([source], kind)
+    refuse(files.damaged)
     with database() as connection:
         connection.register("wanted", pa.table({"trial_id": pa.array(sorted(trial_ids), pa.string())}))
         reader = connection.sql(
@@ -60,7 +61,7 @@ def _encoded(source: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> byt
         ).to_arrow_reader(ROW_GROUP)
         # A column without any value keeps its open type, which unites with the type it has in other parts.
         types = [field.with_type(pa.null()) if field.name in files.valueless else field for field in reader.schema]
-        schema = pa.schema(types)
+        schema = pa.schema(types, SETTLED)
         return encode_batches(schema, _retyped(reader, schema))
 
 

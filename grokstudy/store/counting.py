@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import RAISED
-from grokstudy.store.cache import cache_root, forget, local_files
+from grokstudy.store.cache import cache_root, local_files
+from grokstudy.store.damage import footer_of
+from grokstudy.store.damaged_part import DamagedPart
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.parts import TYPES, Kind, part_schema
+from grokstudy.store.parts import TYPES, Kind
 
 SQL_TYPES: Mapping[pa.DataType, str] = {
     pa.string(): "VARCHAR",
@@ -56,47 +59,83 @@ class PartFiles:
     """Stored columns that are not fixed, sorted: the config paths of trials."""
     valueless: tuple[str, ...]
     """Those of `extra` without a value in any part, whose type is therefore open."""
+    damaged: tuple[DamagedPart, ...]
+    """Parts that are left out."""
+    settled: bool
+    """There is one part, and every row of it counts."""
 
     @classmethod
     def of(cls, folders: Sequence[StudyFolder], kind: Kind) -> PartFiles:
-        """Every part of the studies.
+        """Every part of the studies that can be read.
 
         Raises:
-            DamagedFile: a part cannot be read.
             FileNotFoundError: a part was compacted away between listing and reading.
         """
         return cls.read({folder: folder.parts(kind) for folder in folders}, kind)
 
     @classmethod
     def read(cls, parts: Mapping[StudyFolder, Sequence[str]], kind: Kind) -> PartFiles:
-        """These parts, checked by their footers. Raises as `of`."""
+        """Those of the parts that can be read, by their footers. Raises as `of`."""
         paths: list[Path] = []
+        damaged: list[DamagedPart] = []
         types: dict[str, set[pa.DataType]] = {}
+        settled: list[bool] = []
         for folder, names in parts.items():
             for name, path in zip(names, local_files(folder, names), strict=True):
+                footer = footer_of(folder, name, path, kind)
+                if isinstance(footer, DamagedPart):
+                    damaged.append(footer)
+                    continue
                 paths.append(path)
-                for field in _schema(folder, name, path, kind):
-                    types.setdefault(field.name, set()).add(field.type)
+                settled.append(footer.settled)
+                for column, type_ in footer.types.items():
+                    types.setdefault(column, set()).add(type_)
         extra = tuple(sorted(name for name in types if name not in TYPES[kind]))
         valueless = tuple(name for name in extra if types[name] == {pa.null()})
-        return cls(kind=kind, paths=tuple(paths), stored=frozenset(types), extra=extra, valueless=valueless)
+        return cls(
+            kind=kind,
+            paths=tuple(paths),
+            stored=frozenset(types),
+            extra=extra,
+            valueless=valueless,
+            damaged=tuple(damaged),
+            settled=settled == [True],
+        )
+
+    def columns(self) -> list[str]:
+        """Every column as it is selected from the files: NULL under its name where no part has it."""
+        return [*map(self._column, TYPES[self.kind]), *map(quoted, self.extra)]
+
+    def source(self) -> str:
+        """Where `columns` of the rows that count are selected from."""
+        if self.paths and self._all_count():
+            return f"read_parquet([{self._files()}], union_by_name = true)"  # every SELECT around it takes its time
+        return f"({self.counting()})"
 
     def counting(self) -> str:
         """SELECT of the rows that count, with `_path` and `_row` (file and position) beside the columns."""
         about, first = RULES[self.kind]
+        if self._all_count():
+            return self.all_rows()  # the window below costs several times as much as reading
         superseded = f" AND NOT ({SUPERSEDED})" if self.kind == "measures" else ""
         return f"{self.all_rows()} QUALIFY row_number() OVER (PARTITION BY {about} ORDER BY {first}) = 1{superseded}"
 
     def all_rows(self) -> str:
         """SELECT of every row of every part; without parts no rows, but all fixed columns."""
-        columns = [self._column(name) for name in TYPES[self.kind]] + [quoted(name) for name in self.extra]
+        columns = self.columns()
         if not self.paths:
             return f"SELECT {', '.join(columns)}, ''::VARCHAR AS _path, 0::BIGINT AS _row WHERE false"
-        files = ", ".join(literal(str(path)) for path in self.paths)
         return (
             f"SELECT {', '.join(columns)}, _path, file_row_number AS _row FROM "
-            f"read_parquet([{files}], union_by_name = true, filename = '_path', file_row_number = true)"
+            f"read_parquet([{self._files()}], union_by_name = true, filename = '_path', file_row_number = true)"
         )
+
+    def _all_count(self) -> bool:
+        """Whether no row gives way to another one."""
+        return self.settled or (self.kind == "trials" and _each_once(self))
+
+    def _files(self) -> str:
+        return ", ".join(literal(str(path)) for path in self.paths)
 
     def _column(self, name: str) -> str:
         """A fixed column; NULL where every part is older than the column."""
@@ -104,16 +143,29 @@ class PartFiles:
         return quoted(name) if name in self.stored else f"NULL::{type_} AS {quoted(name)}"
 
 
-def _schema(folder: StudyFolder, name: str, path: Path, kind: Kind) -> pa.Schema:
-    try:
-        return part_schema(path, kind, folder.where(name))
-    except DamagedFile:
-        forget(folder, name, path)
-        raise
+@functools.lru_cache(maxsize=1000)
+def _each_once(files: PartFiles) -> bool:
+    """Whether no trial has a second row in these parts, which never change: read once."""
+    if not files.paths:
+        return True
+    about, _ = RULES[files.kind]
+    with database() as connection:
+        sql = f"SELECT count(*) = count(DISTINCT ({about})) FROM ({files.all_rows()})"
+        return bool(connection.execute(sql).fetchall()[0][0])
 
 
 def database() -> duckdb.DuckDBPyConnection:
-    """An empty in-memory DuckDB that loads no extensions and does not see Python variables."""
+    """A connection with nothing in it, that loads no extensions and does not see Python variables.
+
+    All connections of a process share one in-memory database, and with it the footers of parts that one of them has
+    read. What a connection makes must be TEMP, which the others do not see.
+    """
+    return database_of(os.getpid(), cache_root()).cursor()
+
+
+@functools.cache
+def database_of(process: int, cache: Path) -> duckdb.DuckDBPyConnection:
+    """One database per process: a forked one must not use its parent's."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -121,7 +173,7 @@ def database() -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
             "autoinstall_known_extensions": False,
             "allow_community_extensions": False,
-            "temp_directory": str(cache_root() / "spill"),
+            "temp_directory": str(cache / "spill"),
         },
     )
     connection.execute("SET parquet_metadata_cache = true")  # parts never change

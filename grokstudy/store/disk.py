@@ -77,7 +77,12 @@ class Disk:
         top = self.path(prefix)
         if not top.is_dir():
             return []
-        return sorted(f"{prefix}/{entry.name}" for entry in os.scandir(top) if entry.is_file() and _whole(entry.name))
+        # A long listing takes several looks at the directory. Where one file replaces others in between, it might hold
+        # neither: it is believed when it comes out twice.
+        before, now = None, _listed(top)
+        while now != before:
+            before, now = now, _listed(top)
+        return [f"{prefix}/{name}" for name in now]
 
     def folders(self) -> list[str]:
         if not self.root.is_dir():
@@ -120,6 +125,11 @@ class Disk:
 def _files(top: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(top):
         yield from (Path(folder, name) for name in names)
+
+
+def _listed(top: Path) -> list[str]:
+    """Names of the whole files of a directory, sorted."""
+    return sorted(entry.name for entry in os.scandir(top) if entry.is_file() and _whole(entry.name))
 
 
 def _whole(name: str) -> bool:

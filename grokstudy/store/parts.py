@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import io
 import math
 import secrets
 import time
 import types
 import typing
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from grokstudy.spec.axes import Value
-from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import (
     CURVE_COLUMNS,
     SLICE_COLUMNS,
@@ -33,6 +30,8 @@ from grokstudy.spec.rows import (
 
 ROW_GROUP = 200_000
 """Rows per group: one trial's curve is found by reading one group of a compacted part."""
+SETTLED: Mapping[bytes, bytes] = {b"grokstudy.settled": b"every row counts"}
+"""Metadata of the schema of a part in which no two rows are about the same thing."""
 Kind = Literal["trials", "curves", "measures", "checkpoints"]
 PREFIXES: dict[Kind, str] = {
     "trials": "trials/part-",
@@ -40,12 +39,13 @@ PREFIXES: dict[Kind, str] = {
     "measures": "measures/part-",
     "checkpoints": "checkpoints/index-",
 }
-LOST: dict[Kind, str] = {
-    "trials": "trials recorded only there run again with the next `grokstudy run`",
-    "curves": "the times of its trials stay, their curves cannot be drawn or re-read at another threshold",
-    "measures": "what it held is computed again by the next `grokstudy measure`",
-    "checkpoints": "checkpoints listed only there can no longer be measured",
+KEYS: dict[Kind, tuple[str, ...]] = {
+    "trials": ("trial_id", "steps_run", "status", "written_at"),
+    "curves": ("trial_id", "step"),
+    "measures": ("trial_id", "step", "measure", "protocol", "version", "value", "written_at"),
+    "checkpoints": ("trial_id", "step", "file", "lane", "kind"),
 }
+"""Columns without which a part says nothing; any other is NULL in a part that is older than the column."""
 
 
 def _arrow_types(record: type) -> dict[str, pa.DataType]:
@@ -154,30 +154,6 @@ def encode_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> byte
             _refuse_nan(batch)
             writer.write_table(pa.Table.from_batches([batch], schema), row_group_size=ROW_GROUP)
     return sink.getvalue()
-
-
-def part_schema(path: Path, kind: Kind, where: str) -> pa.Schema:
-    """Columns of a part (or of a local copy of `where`), read from its footer, once per process.
-
-    Raises:
-        DamagedFile: the part is truncated or no Parquet file.
-        FileNotFoundError: it was compacted away meanwhile.
-    """
-    state = path.stat()
-    return _schema(path, kind, where, state.st_mtime_ns, state.st_size)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _schema(path: Path, kind: Kind, where: str, modified: int, size: int) -> pa.Schema:
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        if not path.exists():
-            raise FileNotFoundError(path) from error
-        raise DamagedFile(
-            f"{where}: this part of the study is damaged ({size} bytes, not a whole Parquet file). Its rows are lost, "
-            f"all other parts are whole. Move it out of the folder to go on: {LOST[kind]}."
-        ) from error
 
 
 def _table(rows: Sequence[Any], columns: dict[str, pa.DataType]) -> pa.Table:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
+import pyarrow as pa
 import xarray as xr
 
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.spec.axes import Value
-from grokstudy.spec.errors import unknown
+from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.sql import query
 from grokstudy.store.storage import Storage
-from grokstudy.store.views import connect, lock_down, query
+from grokstudy.store.views import connect
 from grokstudy.study.document import stored_spec
 
 if TYPE_CHECKING:
     from grokstudy.circuits._function import Function
     from grokstudy.phase.circuit_figures_plotly import CircuitFigure
+    from grokstudy.study.activity import Activity
+    from grokstudy.study.compared import Compared
     from grokstudy.study.launch import Setting
     from grokstudy.study.trial import Trial
 
@@ -202,14 +206,16 @@ class Study:
         return measured(self.folder, what, checkpoints, rule)
 
     def sql(self, text: str) -> pd.DataFrame:
-        """One SELECT over the views trials, curves, measures, measures_long and checkpoints.
+        """One SELECT over the views trials, curves, measures, measures_long and checkpoints. Whole numbers are Int64.
 
         Raises:
-            BadInput: anything but one SELECT, or a query that fails or takes too long.
+            BadInput: anything but one SELECT, a query that fails or takes too long or too much memory, or more than
+                `MOST_ROWS` rows.
         """
-        with connect([self.folder]) as connection:
-            lock_down(connection, [self.folder])
-            return query(connection, text, MOST_ROWS).to_pandas()
+        table = query([self.folder], text, MOST_ROWS + 1)
+        if len(table) > MOST_ROWS:
+            raise BadInput(f"query: more than {MOST_ROWS:,} rows. Ask for fewer with WHERE or LIMIT, or aggregate.")
+        return _frame(table)
 
     def phase_diagram(
         self,
@@ -224,9 +230,56 @@ class Study:
         Raises:
             BadInput: a name or value that cannot be used, or a varied axis that is neither drawn nor fixed.
         """
+        from grokstudy.phase import accessor  # noqa: F401  (registers `.gs`)
+
         asked = PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
         with connect([self.folder]) as connection:
             return phase_diagram(connection, asked)
+
+    def compare(
+        self,
+        *others: str | Study,
+        axis: str | None = None,
+        against: str | None = None,
+        value: str = "t_gen",
+        by: str | Sequence[str] = (),
+        fix: Mapping[str, Value] | None = None,
+        **settings: str | float | int | None,
+    ) -> Compared:
+        """Other studies against this one, or the values of one `axis`, paired by equal seeds: a table and a figure.
+
+        Arguments and errors as `grokstudy.study.compared.compared`.
+        """
+        from grokstudy.study.compared import compared
+
+        return compared(self, others, axis, against, value, by, fix, **settings)
+
+    def share(self, to: Path | str, checkpoints: Literal["none", "final", "all"] = "final") -> Study:
+        """A copy of the study in the directory or s3:// address `to`, to hand on; snapshots and local paths stay here.
+
+        Raises:
+            BadInput: the folder exists there already.
+        """
+        from grokstudy.study.share import share_study
+
+        return Study(folder=share_study(self.folder, str(to), checkpoints).folder)
+
+    def report(self, target: Path | str) -> Path:
+        """Writes the study's report as one HTML page or as Markdown with its pictures, by the suffix of `target`.
+
+        Raises:
+            BadInput: another suffix, or a folder that does not exist.
+        """
+        from grokstudy.study.report import write_study_report
+
+        return write_study_report(self.folder, Path(target))
+
+    @property
+    def activity(self) -> Activity | None:
+        """What a process does with the study right now; None if none is at work."""
+        from grokstudy.study.activity import activity
+
+        return activity(self.folder)
 
     def clock_pizza(self, at: str = "end") -> CircuitFigure:
         """Distance irrelevance against gradient symmetricity of every trial, coloured by circularity: clock or pizza.
@@ -253,6 +306,12 @@ class Study:
             where = None
         order = "trial_id" if view == "trials" else "trial_id, step"
         return self.sql(f"SELECT * FROM {source}" + (f" WHERE {where}" if where else "") + f" ORDER BY {order}")
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """The rows; whole numbers are Int64, which knows missing ones, and never floats because one is missing."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.int32(): pd.Int64Dtype()}.get)
+    return frame
 
 
 def studies(root: str | None = None) -> list[str]:

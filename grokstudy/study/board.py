@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from grokstudy.execution.job import PackJob, Progress
-from grokstudy.measure_jobs.run import MeasureProgress
+if TYPE_CHECKING:  # both load torch, which whoever only shows a board does not need
+    from grokstudy.execution.job import PackJob, Progress
+    from grokstudy.measure_jobs.run import MeasureProgress
 
-Stage = Literal["preparing", "training", "measuring", "reporting", "finished"]
+Stage = Literal["preparing", "training", "measuring", "verifying", "reporting", "finished", "stopped"]
 
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
@@ -18,6 +19,8 @@ class Board:
     """Counts of one run of a study. Readers in other threads only see numbers; nothing here is a result."""
 
     study: str
+    where: str | None = None
+    """Path or address of the study's folder, once it is known."""
     planned: int = 0
     done_before: int = 0
     updates_planned: int = 0
@@ -28,6 +31,7 @@ class Board:
     latest: Progress | None = None
     notices: list[str] = dataclasses.field(default_factory=list)
     training_since: float | None = None
+    measuring_since: float | None = None
     _updates: dict[str, int] = dataclasses.field(default_factory=dict)
     _ended: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
 
@@ -40,8 +44,11 @@ class Board:
         self._ended[progress.pack_id] = Counter(progress.outcomes)
 
     def measuring(self, progress: MeasureProgress) -> None:
-        """How far measuring is; each damaged file is said once."""
-        self.stage = "measuring"
+        """How far measuring (or verifying) is; each damaged file is said once."""
+        if self.measuring_since is None:
+            self.measuring_since = time.monotonic()
+        if self.stage != "verifying":
+            self.stage = "measuring"
         self.measured, self.to_measure = progress.done, progress.total
         self.notices += [text for text in progress.damaged if text not in self.notices]
 
@@ -70,14 +77,23 @@ class Board:
         return sum(self._updates.values())
 
     @property
+    def measures(self) -> bool:
+        """Whether checkpoints are what is counted now."""
+        return self.stage in ("measuring", "verifying")
+
+    @property
     def rate(self) -> float | None:
-        """Member updates per second."""
-        if self.training_since is None or not self.updates:
+        """Per second: member updates while training, checkpoints while measuring; None if not known yet."""
+        done, since = (self.measured, self.measuring_since) if self.measures else (self.updates, self.training_since)
+        if since is None or not done:
             return None
-        return self.updates / max(time.monotonic() - self.training_since, 1e-9)
+        return done / max(time.monotonic() - since, 1e-9)
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate for the training that is left."""
+        """Estimate for what is left of the training, or of the measuring; None where there is no rate."""
         rate = self.rate
-        return None if rate is None else max(self.updates_planned - self.updates, 0) / rate
+        if rate is None or not (self.measures or self.stage == "training"):
+            return None
+        left = self.to_measure - self.measured if self.measures else self.updates_planned - self.updates
+        return max(left, 0) / rate

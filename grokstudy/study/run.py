@@ -18,14 +18,16 @@ from grokstudy.execution.executor import Executor, executor
 from grokstudy.execution.job import PackJob, Progress
 from grokstudy.execution.live_measures import check_while_training
 from grokstudy.measure_jobs.run import measure_study
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, GrokstudyError
 from grokstudy.spec.outcome import outcome
 from grokstudy.spec.study import StudySpec
+from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.lock import study_lock
 from grokstudy.store.snapshots import delete_snapshot, snapshots
 from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import TrialState, connect, read_trials
+from grokstudy.study.activity import published
 from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
 from grokstudy.study.forks import Parents
@@ -33,6 +35,9 @@ from grokstudy.study.live import Projection
 from grokstudy.study.mode import resolved_mode
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, start_refs, stored_states
 from grokstudy.tracking.settings import resolved_uri
+
+MANY_PARTS = 17
+"""Of one kind, from which a run leaves one: every question opens all of them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -111,12 +116,14 @@ def run_study(
         raise BadInput(f"--max-hours: got {max_hours}, must be > 0.")
     with executor(spec.cluster) as execution:
         plan = plan_study(spec, execution.slots(), only_censored=only_censored)
+        board.where = plan.folder.where("")[:-1]
         with study_lock(plan.folder) as lock:
             if lock.taken_over_from:
                 board.notices.append(f"Went on after {lock.taken_over_from}, which no longer runs.")
             plan = plan_study(plan.spec, execution.slots(), only_censored=only_censored)  # another may just have ended
             record_attempt(plan.folder, merged(stored_spec(plan.folder), plan.spec))
-            return _run(plan, execution, board, max_hours)
+            with published(board, plan.folder):
+                return _run(plan, execution, board, max_hours)
 
 
 def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | None) -> StudyResult:
@@ -125,25 +132,23 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
     board.updates_planned = plan.updates
     board.outcomes = _outcomes_before(plan)
     deadline = None if max_hours is None else time.monotonic() + max_hours * 3600
-    with Projection(spec, folder, board) as projection, _interruptible() as interrupt:
-        if plan.jobs:
-            board.stage = "training"
-            source = _Packs(plan.jobs, board, projection, interrupt, deadline)
-            execution.run_packs(source, f"{spec.name}-{os.getpid()}")
-            _drop_superseded(folder, spec.budget)
-        stopped = interrupt.is_set() or (deadline is not None and time.monotonic() > deadline)
-        if not stopped and spec.measures.names:
-            board.stage = "measuring"
-            names, rule, which = spec.measures.names, spec.measures.key_freq_rule, spec.measures.checkpoints
-            for measured in measure_study(folder, execution, names, rule, which):
-                board.measuring(measured)
-                if interrupt.is_set():
-                    stopped = True
-                    break
-        board.stage = "reporting"
-        report = _report(folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.to_measure))
-        projection.state = "stopped" if stopped else "finished"
-    board.stage = "finished"
+    with _interruptible() as interrupt:
+        with Projection(spec, folder, board) as projection:
+            if plan.jobs:
+                board.stage = "training"
+                source = _Packs(plan.jobs, board, projection, interrupt, deadline)
+                execution.run_packs(source, f"{spec.name}-{os.getpid()}")
+                _drop_superseded(folder, spec.budget)
+            stopped = interrupt.is_set() or (deadline is not None and time.monotonic() > deadline)
+            if not stopped and spec.measures.names:
+                board.stage = "measuring"
+                stopped = _measured_until(interrupt, spec, execution, board, folder)
+            board.stage = "reporting"
+            report = _report(folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.to_measure))
+            projection.state = "stopped" if stopped else "finished"
+        with contextlib.suppress(GrokstudyError, OSError):  # a storage that is full or away: all rows are there
+            compact(folder, at_least=MANY_PARTS)  # after everything that reads: no part is deleted under it
+    board.stage = "stopped" if stopped else "finished"
     return StudyResult(
         folder=folder,
         planned=len(plan.trials),
@@ -152,6 +157,18 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
         report=tuple(report),
         stopped=stopped,
     )
+
+
+def _measured_until(
+    interrupt: threading.Event, spec: StudySpec, execution: Executor, board: Board, folder: StudyFolder
+) -> bool:
+    """Measures what is missing; True if it was interrupted before the end."""
+    wanted = spec.measures
+    for measured in measure_study(folder, execution, wanted.names, wanted.key_freq_rule, wanted.checkpoints):
+        board.measuring(measured)
+        if interrupt.is_set():
+            return True
+    return False
 
 
 def _report(folder: StudyFolder, spec: StudySpec, *, changed: bool) -> list[str]:

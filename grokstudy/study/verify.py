@@ -102,6 +102,11 @@ def plan(target: str, root: str, steps: Sequence[int], which: str) -> Plan:
     return _planned([find_trial(target, root)], steps, which)
 
 
+def plan_trial(trial: StoredTrial, steps: Sequence[int]) -> Plan:
+    """These checkpoints of one trial; none = the start, the last generalised one and the end. Errors as `plan`."""
+    return _planned([trial], steps, "final")
+
+
 def verified(planned: Plan, rule: str) -> Iterator[Verified | DamagedFile]:
     """Every network with what came out, trial by trial and step by step; a damaged checkpoint costs itself alone."""
     for trial in planned.trials:

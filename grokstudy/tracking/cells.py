@@ -20,6 +20,7 @@ from grokstudy.tracking.content import (
     measure_key,
     milliseconds,
 )
+from grokstudy.tracking.notes import cell_note
 from grokstudy.tracking.source import TrialProjection
 
 QUANTILES: Mapping[str, float] = {"median": 0.5, "q25": 0.25, "q75": 0.75}
@@ -47,7 +48,10 @@ def cell_content(trials: Sequence[TrialProjection], *, varied: tuple[str, ...], 
     return RunContent(
         name=names.run_name(first, varied, seeds=False),
         identity={names.ROLE: "cell", names.STUDY: first.study, names.CELL: names.cell_key(first)},
-        tags={"grokstudy.steps_run": str(at)},
+        tags={
+            names.NOTE: cell_note(first.study, [row.trial_id for row in rows]),
+            "grokstudy.steps_run": str(at),
+        },
         params=names.params_of(first, seeds=False),
         curves=tuple(_curves(trials, base)),
         facts=(*facts, *_measures(trials)),

@@ -13,6 +13,7 @@ from typing import Literal
 from grokstudy.spec.outcome import outcome
 from grokstudy.spec.rows import FINAL, Status, TrialRow
 from grokstudy.tracking import names
+from grokstudy.tracking.notes import trial_note
 from grokstudy.tracking.source import TrialProjection
 from grokstudy.tracking.thinning import thinned
 
@@ -28,7 +29,7 @@ CURVES = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
 """Curves that become metrics with a history; the others stay in the study folder (a run costs as its points)."""
 FACTS = ("t_mem", "t_gen", "t_lose", "diverged_step", "test_acc_at_t_mem", "budget", "steps_run", "seconds")
 """Columns of the row that become metrics with one value."""
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the content of runs changes, so that the next sync writes them again."""
 
 
@@ -100,8 +101,9 @@ def trial_content(
             names.CELL: names.cell_key(row),
         },
         tags={
+            names.NOTE: trial_note(row, label(row)),
             "grokstudy.status": row.status,
-            "grokstudy.outcome": label(row),
+            names.OUTCOME: label(row),
             "grokstudy.retention": row.retention,
             "grokstudy.stop_reason": row.stop_reason,
             "grokstudy.error": row.error,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ ROLE: Final = "grokstudy.role"
 STUDY: Final = "grokstudy.study"
 TRIAL: Final = "grokstudy.trial_id"
 CELL: Final = "grokstudy.cell"
+OUTCOME: Final = "grokstudy.outcome"
 GRANULARITY: Final = "grokstudy.granularity"
 SYNCED: Final = "grokstudy.synced"
 """Digest of what was written; set by the last write, so a run without it is incomplete."""
@@ -42,15 +42,21 @@ def cell_key(row: TrialRow) -> str:
 
 def run_name(row: TrialRow, varied: Sequence[str], *, seeds: bool = True) -> str:
     """Varied settings as people say them, `wd=0.3 frac=0.4 s=2`; the short trial_id if nothing varies."""
-    leaves = Counter(path.rpartition(".")[2] for path in varied)
-    parts = []
-    for path in varied:
-        if is_seed(path) and not seeds:
-            continue
-        leaf = path.rpartition(".")[2]
-        label = SHORT.get(leaf, leaf) if leaves[leaf] == 1 and not path.startswith("seeds.") else path
-        parts.append(f"{label}={_plain(setting_value(row, path))}")
+    parts = [
+        f"{label}={_plain(setting_value(row, path))}"
+        for path, label in zip(varied, short_names(varied), strict=True)
+        if seeds or not is_seed(path)
+    ]
     return cut(" ".join(parts) or row.trial_id[:8], NAME_LIMIT)
+
+
+def short_names(paths: Sequence[str]) -> tuple[str, ...]:
+    """Each setting as people say it: `wd`, `frac`, `s`; the whole path where two share a leaf, and of `seeds.data`."""
+    leaves = [path.rpartition(".")[2] for path in paths]
+    return tuple(
+        SHORT.get(leaf, leaf) if leaves.count(leaf) == 1 and not path.startswith("seeds.") else path
+        for path, leaf in zip(paths, leaves, strict=True)
+    )
 
 
 def setting_value(row: TrialRow, path: str) -> Value:
@@ -90,4 +96,4 @@ _SEED_PATHS = ("seeds.data", "seeds.init", "seeds.batch", "seeds.noise")
 
 
 def _plain(value: Value) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -26,6 +26,8 @@ class StoredRun:
     """Of its content; None if it was never written to the end."""
     curve_end: int
     """Curve points up to this step are there; -1 = none."""
+    tags: frozenset[str]
+    """Keys of its tags."""
 
     def is_current(self, digest: str, name: str) -> bool:
         """Whether it was written in full, with this content."""
@@ -71,7 +73,7 @@ def create_run(connection: Connection, experiment_id: str, content: RunContent) 
     with reaching(connection.uri):
         tags = {key: names.cut(value, names.TAG_LIMIT) for key, value in content.identity.items()}
         run = connection.client.create_run(experiment_id, start_time=content.started, tags=tags, run_name=content.name)
-        return _write(connection, run.info.run_id, content, after=-1, is_new=True)
+        return _write(connection, run.info.run_id, content, after=-1, is_new=True, tagged=frozenset(tags))
 
 
 def update_run(connection: Connection, run: StoredRun, content: RunContent) -> StoredRun:
@@ -79,7 +81,7 @@ def update_run(connection: Connection, run: StoredRun, content: RunContent) -> S
     with reaching(connection.uri):
         if run.name != content.name:
             connection.client.update_run(run.run_id, name=content.name)
-        return _write(connection, run.run_id, content, after=run.curve_end, is_new=run.digest is None)
+        return _write(connection, run.run_id, content, after=run.curve_end, is_new=run.digest is None, tagged=run.tags)
 
 
 def delete_run(connection: Connection, run_id: str) -> None:
@@ -88,7 +90,9 @@ def delete_run(connection: Connection, run_id: str) -> None:
         connection.client.delete_run(run_id)
 
 
-def _write(connection: Connection, run_id: str, content: RunContent, *, after: int, is_new: bool) -> StoredRun:
+def _write(
+    connection: Connection, run_id: str, content: RunContent, *, after: int, is_new: bool, tagged: frozenset[str]
+) -> StoredRun:
     points = [point for point in content.curves if point.step > after] + list(content.facts)
     metrics = [Metric(point.key, point.value, point.timestamp, point.step) for point in points]
     params = [Param(key, value) for key, value in content.params.items()] if is_new else []
@@ -97,7 +101,7 @@ def _write(connection: Connection, run_id: str, content: RunContent, *, after: i
     tags = [
         RunTag(key, names.cut(value or "", names.TAG_LIMIT))
         for key, value in given.items()
-        if value is not None or not is_new
+        if value is not None or key in tagged
     ]
     client = connection.client
     if len(metrics) + len(params) + len(tags) <= ENTITIES and len(params) <= PARAMS and len(tags) <= TAGS:
@@ -113,6 +117,7 @@ def _write(connection: Connection, run_id: str, content: RunContent, *, after: i
         started=content.started,
         digest=content.digest,
         curve_end=content.curve_end,
+        tags=tagged | {tag.key for tag in tags},
     )
 
 
@@ -125,4 +130,5 @@ def _stored(run: Run) -> StoredRun:
         started=run.info.start_time or 0,
         digest=tags.get(names.SYNCED),
         curve_end=int(tags.get(names.CURVE_END, -1)),
+        tags=frozenset(tags),
     )

@@ -15,6 +15,8 @@ from grokstudy.tracking.charts import VIEW_TAG, view_state
 from grokstudy.tracking.connection import Connection, reaching
 from grokstudy.tracking.content import RunStatus
 from grokstudy.tracking.mlflow_api import Experiment, Metric, MlflowException
+from grokstudy.tracking.notes import SMALL_PICTURE, study_note
+from grokstudy.tracking.picture import small
 from grokstudy.tracking.runs import StoredRun, by_key, delete_run, find_runs
 from grokstudy.tracking.settings import Granularity, chosen_granularity
 from grokstudy.tracking.source import StudyProjection, StudyState
@@ -78,13 +80,14 @@ def open_study(connection: Connection, study: StudyProjection) -> StudyRun:
 def update_study(study_run: StudyRun, study: StudyProjection) -> None:
     """Note and progress as they stand. Numbers that have not changed are not written again."""
     client, run_id = study_run.connection.client, study_run.run_id
-    note = names.cut(study.note_markdown, names.TAG_LIMIT)
+    full = study_note(study, study_run.granularity, study_run.experiment_id, run_id)
+    note = names.cut(full, names.TAG_LIMIT)
     with reaching(study_run.connection.uri):
         run = client.get_run(run_id)
-        if note and run.data.tags.get(names.NOTE) != note:
+        if run.data.tags.get(names.NOTE) != note:
             client.set_tag(run_id, names.NOTE, note)
-            full = names.cut(study.note_markdown, names.EXPERIMENT_TAG_LIMIT)
-            client.set_experiment_tag(study_run.experiment_id, names.NOTE, full)
+            cut = names.cut(full, names.EXPERIMENT_TAG_LIMIT)
+            client.set_experiment_tag(study_run.experiment_id, names.NOTE, cut)
         now = round(time.time() * 1000)
         old: Mapping[str, float] = run.data.metrics
         emptied = {key: 0.0 for key in old if key.startswith(OUTCOMES)}
@@ -101,8 +104,8 @@ def close_study(study_run: StudyRun, study: StudyProjection) -> None:
     """
     if study.state not in END:
         raise ValueError(f"close_study: the study's state is {study.state!r}, must be one of {', '.join(END)}")
+    _write_files(study_run.connection, study_run.run_id, _report(study))
     update_study(study_run, study)
-    _write_files(study_run.connection, study_run.run_id, study.report)
     with reaching(study_run.connection.uri):
         study_run.connection.client.set_terminated(study_run.run_id, status=END[study.state])
 
@@ -164,11 +167,17 @@ def _numbers(study: StudyProjection) -> dict[str, float]:
 
 def _seed_charts(study_run: StudyRun) -> None:
     """Undocumented in MLflow, so it may fail without a word: the page then shows its own charts."""
-    state = view_state(study_run.varied, study_run.granularity)
+    state = view_state(study_run.varied, study_run.granularity, study_run.base)
     if len(state) > names.EXPERIMENT_TAG_LIMIT:
         return
     with reaching(study_run.connection.uri), suppress(MlflowException):
         study_run.connection.client.set_experiment_tag(study_run.experiment_id, VIEW_TAG, state)
+
+
+def _report(study: StudyProjection) -> dict[str, bytes]:
+    """The report's files, and the diagram in the size that the note shows."""
+    picture = study.report.get("phase.png")
+    return dict(study.report) | ({} if picture is None else {SMALL_PICTURE: small(picture)})
 
 
 def _write_files(connection: Connection, run_id: str, files: Mapping[str, bytes]) -> None:

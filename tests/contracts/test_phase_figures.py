@@ -23,11 +23,10 @@ from grokstudy.phase import export
 from grokstudy.phase.curves_figure import curves_figure, example_curves
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.figure_data import figure_data
-from grokstudy.phase.figures_matplotlib import save, write_figure
+from grokstudy.phase.figures_matplotlib import colour_map, save, write_figure
 from grokstudy.phase.figures_plotly import phase_figure, phase_html
 from grokstudy.phase.palette import ALGORITHM_COLOURS
 from grokstudy.phase.query import PhaseQuery
-from grokstudy.phase.report import report_markdown
 from grokstudy.phase.report_figure import save_report_png
 from grokstudy.spec.errors import BadInput
 
@@ -72,6 +71,16 @@ def test_every_format_is_written_and_is_what_its_name_says(
     }
     path = export.write(phase_diagram(study, plane()), tmp_path / f"diagram{suffix}")
     assert path.read_bytes().startswith(starts.get(suffix, b"{" if suffix == ".json" else b"PAR1"))
+
+
+def test_zero_has_the_lowest_colour_of_a_log_scale(study: duckdb.DuckDBPyConnection) -> None:
+    data = figure_data(phase_diagram(study, plane(value="weight_decay")))
+    assert (data.value_log, data.low) == (True, 0.1)
+    heat = next(phase_figure(data).select_traces({"type": "heatmap"}))
+    assert heat.z[0].tolist() == [-1, -1, 1]  # log10 of weight decay 0, 0.1 and 10
+    assert heat.customdata[0][0][4] == "0"
+    _, norm = colour_map(data)
+    assert norm(0.0) == norm(0.1) == 0
 
 
 def test_an_unknown_suffix_or_folder_is_refused(study: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -160,14 +169,6 @@ def test_the_accessor_draws_and_saves(study: duckdb.DuckDBPyConnection, tmp_path
     assert diagram.gs.save(tmp_path / "d.csv").read_text().count("\n") == 7
 
 
-def test_the_report_says_what_was_run_and_what_came_out(study: duckdb.DuckDBPyConnection) -> None:
-    text = report_markdown(study, phase_diagram(study, plane()), "planted")
-    assert "20 trials (1 diverged, 19 done)" in text
-    assert "| `regularization.weight_decay` | 0, 0.1, 10 |" in text
-    assert "| 0.3 | 0.1 | 4 | 0.75 | 0.30 to 0.95 | 10 | 100 | 1.00 |" in text
-    assert "grokstudy phases planted --x regularization.weight_decay --y task.frac_train" in text
-
-
 def test_examples_show_one_trial_per_outcome_with_its_curves() -> None:
     connection, _ = with_curves()
     examples = example_curves(connection, phase_diagram(connection, PhaseQuery(x=WD)))
@@ -201,4 +202,9 @@ def test_the_algorithm_is_drawn_as_the_most_frequent_label_in_its_own_colours(tm
     seen = set(map(tuple, pixels.tolist()))
     for name in ("pizza", "lookup_table"):
         assert tuple(bytes.fromhex(ALGORITHM_COLOURS[name][1:])) in seen, name
-    assert "most frequent algorithm at end: pizza" in phase_html(data)
+    assert "most frequent algorithm at end" in phase_html(data)
+    assert data.panels[0].dots == ()  # their colours are outcomes', the cells' are algorithms'
+    cells, trials = export.cells_table(diagram), export.trials_table(diagram)
+    assert cells["value"].to_pylist() == ["pizza", "lookup_table"]
+    assert sorted(trials["value"].to_pylist()) == ["clock"] + ["lookup_table"] * 4 + ["pizza"] * 3
+    assert '"value": "pizza"' in export.to_json(diagram)

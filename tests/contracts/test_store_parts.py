@@ -13,19 +13,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from grokstudy.spec.axes import Value
-from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store import parts
+from grokstudy.store.columns import explain
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.views import connect, explain, read_trials
+from grokstudy.store.views import connect, read_trials
 
 ROW = TrialRow(
     trial_id="a",
@@ -131,24 +130,6 @@ def test_the_writer_refuses_nan() -> None:
         parts.encode(pa.table({"loss": [1.0, math.nan]}))
     with pytest.raises(ValueError, match="'values' holds NaN"):
         parts.encode(pa.table({"values": [[1.0], [math.nan]]}))
-
-
-def test_duckdb_and_pandas_agree_on_diverged_and_censored_trials(folder: StudyFolder) -> None:
-    folder.put_trials([ROW, DIVERGED])
-    folder.put_trials([NEVER])
-    frame = pd.concat([table.to_pandas() for table in tables(folder, "trials")])
-    questions = {
-        "isnan(train_loss)": 0,
-        "train_loss IS NULL": int(frame.train_loss.isna().sum()),
-        "train_loss > 0.4": int((frame.train_loss > 0.4).sum()),
-        "t_gen IS NULL": int(frame.t_gen.isna().sum()),
-        "test_acc_at_t_mem > 0.05": int((frame.test_acc_at_t_mem > 0.05).sum()),
-        "status = 'diverged'": int((frame.status == "diverged").sum()),
-    }
-    for condition, expected in questions.items():
-        assert rows_of(folder, f"SELECT count(*) FROM trials WHERE {condition}") == [(expected,)], condition
-    assert questions["train_loss IS NULL"] == 1
-    assert questions["t_gen IS NULL"] == 2
 
 
 def test_nothing_to_put_makes_no_part(folder: StudyFolder) -> None:
@@ -276,24 +257,3 @@ def test_readers_beside_a_compacting_writer_see_every_trial_that_was_there(folde
     assert all("a" in trials for trials in seen)
     assert all(earlier <= later for earlier, later in itertools.pairwise(seen))
     assert len(read_trials(folder)) == 16
-
-
-def test_a_truncated_part_is_named_and_nothing_else_is_lost(folder: StudyFolder) -> None:
-    folder.put_trials([ROW])
-    folder.put_trials([NEVER])
-    name = folder.parts("trials")[1]
-    data = folder.get_bytes(name)
-    assert data is not None
-    folder.put_bytes(name, data[:-20])
-    message = rf"^{folder.where(name)}: .*damaged.*Move it out of the folder.*run again"
-    for read in (lambda: connect([folder]), lambda: read_trials(folder), lambda: compact(folder)):
-        with pytest.raises(DamagedFile, match=message):
-            read()
-    folder.put_bytes(name, data)
-    assert len(read_trials(folder)) == 2, "a part that was brought back is read again"
-    empty = parts.part_name("trials")
-    folder.put_bytes(empty, b"")
-    with pytest.raises(DamagedFile):
-        connect([folder])
-    folder.delete([empty])
-    assert len(read_trials(folder)) == 2

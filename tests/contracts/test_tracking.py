@@ -26,6 +26,7 @@ from grokstudy.tracking.cells import cell_facts
 from grokstudy.tracking.charts import VIEW_TAG
 from grokstudy.tracking.connection import PATIENCE, Connection, TrackingUnavailable, connect
 from grokstudy.tracking.mlflow_api import Run, ViewType
+from grokstudy.tracking.notes import MOST_LISTED, cell_note
 from grokstudy.tracking.settings import chosen_granularity, default_uri, resolved_uri
 from grokstudy.tracking.source import StudyProjection, StudyState, TrialProjection
 from grokstudy.tracking.study_run import StudyRun, close_study, open_study, update_study
@@ -329,8 +330,9 @@ def test_the_report_lies_beside_the_database(connection: Connection, tmp_path: P
     (run,) = runs(opened, "study")
     folder = Path(unquote(urlsplit(run.info.artifact_uri).path))
     assert folder.is_relative_to(tmp_path)
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {**FILES, "study.yaml": b"name: mine\n"}
-    assert {file.path for file in connection.client.list_artifacts(run.info.run_id)} == {*FILES, "study.yaml"}
+    expected = {**FILES, "phase_small.png": FILES["phase.png"], "study.yaml": b"name: mine\n"}
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == expected
+    assert {file.path for file in connection.client.list_artifacts(run.info.run_id)} == expected.keys()
 
 
 def test_the_study_run_left_open_by_a_killed_process_is_used_again(connection: Connection) -> None:
@@ -365,9 +367,15 @@ def test_the_experiment_opens_with_our_charts_and_outside_the_mode_for_language_
     opened = open_study(connection, study())
     tags = connection.client.get_experiment(opened.experiment_id).tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
-    assert tags["mlflow.note.content"] == "# mine"
-    charts = json.loads(tags[VIEW_TAG])["compareRunCharts"]
-    assert [chart["type"] for chart in charts] == ["LINE", "LINE", "CONTOUR", "PARALLEL"]
+    first, links, note = tags["mlflow.note.content"].split("\n\n")[:3]
+    assert first == "0 of 4 trials done."
+    assert f"#/experiments/{opened.experiment_id}/runs/{opened.run_id}?workflowType=machine_learning" in links
+    assert note == "# mine"
+    view = json.loads(json.loads(tags[VIEW_TAG])["state"])
+    assert view["runsHiddenMode"] == "SHOW_ALL"
+    assert view["orderByKey"] == "params.`seed`"
+    charts = view["compareRunCharts"]
+    assert [chart["type"] for chart in charts] == ["LINE", "LINE", "CONTOUR", "SCATTER", "PARALLEL"]
     assert charts[2]["xaxis"] == {"type": "PARAM", "key": "regularization.weight_decay"}
 
 
@@ -535,3 +543,12 @@ def test_the_ui_runs_on_the_same_database_and_calls_nobody(connection: Connectio
         ui_command("http://host:5000", "127.0.0.1", 5001)
     with pytest.raises(BadInput, match="no MLflow database"):
         ui_command(f"sqlite:///{tmp_path}/absent.db", "127.0.0.1", 5001)
+
+
+@pytest.mark.parametrize("trials", [1, MOST_LISTED, 5000])
+def test_the_command_of_a_cells_description_is_whole(trials: int) -> None:
+    note = cell_note("mine", [f"{i:016x}" for i in range(trials)])
+    assert note.startswith(f"{trials} trials of one cell")
+    assert len(note) <= names.TAG_LIMIT  # nothing is cut off
+    assert note.count("'") == 2 * min(trials, MOST_LISTED)
+    assert note.endswith("')\"")

@@ -169,7 +169,7 @@ def test_lineage_is_shown(root: Path) -> None:
     assert table.count(identity) >= 2
     assert "parent_trial" not in CliRunner().invoke(app, ["trials", "wd", "--storage", str(root)]).stdout
     report = (root / "shown/report/report.md").read_text()
-    assert f"2 of them are forks of `{identity}`, from step 30." in report
+    assert f"2 of them are forks of {identity}, from step 30." in report
 
 
 @pytest.mark.slow

@@ -14,10 +14,14 @@ import grokstudy as gs
 from grokstudy.circuits._measure import measures
 from grokstudy.cli.app import app
 from grokstudy.measure_jobs.plan import missing_jobs
+from grokstudy.spec.compose import compose_study
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.views import connect
+from grokstudy.study.board import Board
+from grokstudy.study.run import run_study
 
 from .conftest import SMALL, Cli
+from .stored import tables
 
 FAULTY = '''
 """A measure that cannot look at trained networks."""
@@ -160,3 +164,18 @@ def test_the_page_names_what_is_measured_without_only() -> None:
     page = (Path(__file__).parents[2] / "docs/measures.md").read_text()
     said = page.partition("Without `--only`, these are measured:")[2].partition(". ")[0]
     assert said.replace("`", "").split() == ", ".join(name for name, _ in measures(None, "neuron")).split()
+
+
+def test_measured_while_a_resumed_pack_trains_knows_the_first_weights(tmp_path: Path) -> None:
+    def live(name: str, *budgets: int) -> pd.DataFrame:
+        for budget in budgets:
+            words = [*SMALL, f"storage.root={tmp_path}", f"budget={budget}", "measures.while_training=[norms]"]
+            run_study(compose_study([*words, "seed=seeds(2)"], name=name), Board(study=name))
+        table = tables(tmp_path, name)["measures_long"]
+        return table[table["measure"] == "norm.ratio_to_start"].reset_index(drop=True)
+
+    resumed, undisturbed = live("resumed", 60, 150), live("undisturbed", 150)
+    later = resumed[resumed["step"] > 60]
+    assert len(later) > 0
+    assert later["value"].notna().all()
+    pd.testing.assert_frame_equal(resumed, undisturbed, check_exact=True)

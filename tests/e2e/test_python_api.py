@@ -15,10 +15,8 @@ import grokstudy as gs
 from grokstudy.circuits._fourier import transform_1d
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.checkpoints import checkpoints_of, load_lane
-from grokstudy.study.board import Board
 from grokstudy.study.figures import NAMES
 from grokstudy.study.launch import as_word
-from grokstudy.study.live_line import line, live_line
 from grokstudy.study.trial import Trial
 from tests.e2e.conftest import SMALL, Cli
 from tests.e2e.stored import assert_equal, tables
@@ -225,24 +223,6 @@ def test_python_values_become_words() -> None:
         as_word("a", [])
     with pytest.raises(BadInput, match="a: got a dict"):
         as_word("a", {})  # type: ignore[arg-type]
-
-
-def test_progress_is_a_line_where_somebody_looks(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    board = Board(study="s", planned=3, done_before=1, stage="training", updates_planned=10)
-    board.outcomes["grokking"] = 1
-    assert line(board) == "s: training · 1/3 trials · 0% of 10 steps · 1 grokking"
-    board.notices.append("a notice")
-    with live_line(board):
-        pass
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with live_line(board):
-        pass
-    shown = capsys.readouterr().err
-    assert "\rs: training" in shown
-    assert shown.endswith("a notice\n")
 
 
 @pytest.mark.slow

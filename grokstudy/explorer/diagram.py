@@ -1,0 +1,142 @@
+"""The phase diagram of a view: its figure, its levels, and how to make the same elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from grokstudy.explorer.overview import Level, level, planned_levels
+from grokstudy.explorer.view import command, python_call
+from grokstudy.phase.boundary import Boundary, NoBoundary, boundary_of
+from grokstudy.phase.boundary_plotly import add_boundary
+from grokstudy.phase.diagram import phase_diagram
+from grokstudy.phase.export import cells_table, to_json
+from grokstudy.phase.figure_data import FigureData, Scale, figure_data
+from grokstudy.phase.figures_matplotlib import save
+from grokstudy.phase.figures_plotly import keys, panel_figure
+from grokstudy.phase.page import Key
+from grokstudy.phase.planned import with_planned
+from grokstudy.phase.query import PhaseQuery
+from grokstudy.phase.theme import themed
+from grokstudy.spec.study import StudySpec
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.views import asked
+from grokstudy.study.document import stored_spec
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Edges:
+    """Where cells begin and end, in data units: cell i of an axis lies between edges[i] and edges[i + 1]."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnPanel:
+    """One facet, without title and legend: the page says them itself."""
+
+    title: str
+    figure: go.Figure
+    boundary: str
+    """How the p_gen = .5 line was fitted, or why there is none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnDiagram:
+    """What the page shows of a diagram."""
+
+    panels: tuple[DrawnPanel, ...]
+    """One per facet."""
+    keys: tuple[Key, ...]
+    """The legend."""
+    note: str
+    """Thresholds, T, numbers of trials."""
+    query: PhaseQuery
+    x: tuple[Level, ...]
+    y: tuple[Level, ...]
+    facet: tuple[Level, ...]
+    edges: Edges
+    python: str
+    command: str
+
+
+def read(folder: StudyFolder, query: PhaseQuery) -> xr.Dataset:
+    """The diagram of the trials that there are. Errors as `phase_diagram`."""
+    return asked([folder], lambda connection: phase_diagram(connection, query))
+
+
+def drawn(folder: StudyFolder, query: PhaseQuery, *, dark: bool) -> DrawnDiagram:
+    """The figure of a diagram with what its page needs besides; cells that are planned are there before their trials.
+
+    Raises:
+        BadInput: as `phase_diagram`.
+    """
+    seen = read(folder, query)
+    diagram = with_planned(seen, planned_levels(_spec(folder)))
+    data = figure_data(diagram)
+    return DrawnDiagram(
+        panels=tuple(_panel(seen, data, facet, dark=dark) for facet in range(len(data.panels))),
+        keys=tuple(keys(data, dots=any(panel.dots for panel in data.panels))),
+        note=data.note,
+        query=query,
+        x=_levels(diagram, "x"),
+        y=_levels(diagram, "y"),
+        facet=_levels(diagram, "facet"),
+        edges=Edges(x=_edges(data.x), y=_edges(data.y)),
+        python=python_call(folder.name, query),
+        command=command(folder.name, query),
+    )
+
+
+def downloaded(folder: StudyFolder, query: PhaseQuery, kind: Literal["svg", "pdf", "png", "csv", "json"]) -> bytes:
+    """The diagram as a file: a figure by matplotlib, or the table of its cells. Errors as `drawn`."""
+    diagram = read(folder, query)
+    if kind == "json":
+        return to_json(diagram).encode()
+    if kind == "csv":
+        text: str = cells_table(diagram).to_pandas().to_csv(index=False)
+        return text.encode()
+    picture = io.BytesIO()
+    save(figure_data(diagram), picture, kind)
+    return picture.getvalue()
+
+
+def _panel(seen: xr.Dataset, data: FigureData, facet: int, *, dark: bool) -> DrawnPanel:
+    figure = _clickable(panel_figure(data, facet))
+    found: Boundary | NoBoundary = NoBoundary("one axis")
+    if data.y is not None:
+        found = boundary_of(seen, facet if seen.attrs["facet_dim"] else None)
+    if isinstance(found, Boundary):
+        add_boundary(figure, found, legend=False)
+    text = found.note if isinstance(found, Boundary) else f"no boundary drawn: {found.reason}"
+    title = data.panels[facet].title
+    return DrawnPanel(title=title, figure=themed(figure, dark=dark), boundary=text)
+
+
+def _clickable(figure: go.Figure) -> go.Figure:
+    """plotly leaves out a heat map without any number; then no cell of a study that has just begun could be opened."""
+    for heat in figure.select_traces({"type": "heatmap", "name": "cells"}):
+        if np.isnan(heat.z).all():
+            heat.update(z=np.zeros_like(heat.z), opacity=0)
+    return figure
+
+
+def _spec(folder: StudyFolder) -> StudySpec:
+    spec = stored_spec(folder)
+    assert spec is not None  # the folder was found by its study.yaml
+    return spec
+
+
+def _edges(scale: Scale | None) -> tuple[float, ...]:
+    return () if scale is None else tuple(scale.edges.tolist())
+
+
+def _levels(diagram: xr.Dataset, key: str) -> tuple[Level, ...]:
+    dim = diagram.attrs[f"{key}_dim"]
+    return () if dim is None else tuple(level(value) for value in diagram[dim].to_numpy().tolist())

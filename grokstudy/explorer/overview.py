@@ -1,0 +1,199 @@
+"""What a study is and how far it has come: the head of its page, and one line of the list of studies."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import math
+from collections.abc import Mapping
+
+import duckdb
+import numpy as np
+
+from grokstudy.explorer.colours import Colours, colours
+from grokstudy.phase.axis import MOST_CELLS
+from grokstudy.phase.columns import columns_of, config_paths, label, quoted
+from grokstudy.phase.query import PhaseQuery, value_names
+from grokstudy.samplers.grid import Grid
+from grokstudy.spec.axes import Value, is_seed
+from grokstudy.spec.study import StudySpec
+from grokstudy.store.damage import damaged_parts
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.views import asked
+from grokstudy.study.activity import Activity, activity
+from grokstudy.study.document import stored_spec
+
+BINS = 24
+MOST_ERRORS = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Level:
+    """One value of a setting."""
+
+    value: str
+    """Exact; what an address carries."""
+    text: str
+    """Short; what a person reads."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting or seed that varies over the trials."""
+
+    path: str
+    levels: tuple[Level, ...]
+    """Its values in order; empty if there are more than MOST_CELLS."""
+    n_levels: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many trials a study has."""
+
+    trials: int
+    planned: int | None
+    """None where a sampler decides as it goes."""
+    by_status: Mapping[str, int]
+    by_outcome: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A study as its page shows it before any diagram."""
+
+    name: str
+    counts: Counts
+    activity: Activity | None
+    """What its driver is doing right now; None if nobody runs it."""
+    settings: tuple[Setting, ...]
+    colours: tuple[Colours, ...]
+    """What is offered as colour."""
+    default: PhaseQuery | None
+    """The diagram drawn without being asked; None if nothing varies."""
+    version: str
+    """Changes when a part of the study's rows is added."""
+    damaged: tuple[str, ...]
+    """Parts that cannot be read and are left out: what was lost, and what to do."""
+    errors: tuple[tuple[str, int], ...]
+    """Errors of failed trials, with how many have each."""
+
+
+def overview(folder: StudyFolder) -> Overview:
+    """Reads the study as it stands."""
+    spec = stored_spec(folder)
+    assert spec is not None  # it has a study.yaml, or it would not have been found
+    driver = activity(folder)
+
+    def read(connection: duckdb.DuckDBPyConnection) -> Overview:
+        counts = _counts(connection, spec, driver)
+        settings = _settings(connection) if counts.trials else ()
+        return Overview(
+            name=folder.name,
+            counts=counts,
+            activity=driver,
+            settings=settings,
+            colours=colours(value_names(connection), columns_of(connection, "trials")),
+            default=_default(spec, settings, delayed=_delayed(connection)),
+            version=version(folder),
+            damaged=tuple(str(part) for part in damaged_parts(folder)),
+            errors=_errors(connection),
+        )
+
+    return asked([folder], read)
+
+
+def version(folder: StudyFolder) -> str:
+    """A text that changes when rows of trials or measures are added or compacted."""
+    parts = [*folder.parts("trials"), *folder.parts("measures")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def default_query(folder: StudyFolder) -> PhaseQuery | None:
+    """The diagram of a study that is drawn without being asked."""
+    return _default_of(folder, version(folder))
+
+
+@functools.lru_cache(maxsize=64)
+def _default_of(folder: StudyFolder, version: str) -> PhaseQuery | None:
+    """Kept while no rows are added: every request of a page needs it."""
+    spec = stored_spec(folder)
+    assert spec is not None  # the folder was found by its study.yaml
+    return asked([folder], lambda connection: _default(spec, _settings(connection), delayed=_delayed(connection)))
+
+
+def planned_levels(spec: StudySpec) -> dict[str, tuple[Value, ...]]:
+    """Every value that an axis with listed values will have."""
+    return {axis.path: axis.values for axis in spec.axes if axis.values}
+
+
+def level(value: object) -> Level:
+    """A value of a setting with its exact and its short text."""
+    exact = repr(float(value)) if isinstance(value, (float, np.floating)) and not np.isnan(value) else label(value)
+    return Level(exact.removesuffix(".0"), label(value))
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, spec: StudySpec, driver: Activity | None) -> Counts:
+    rows = connection.execute("SELECT status, outcome, count(*) AS n FROM trials GROUP BY ALL").df()
+    return Counts(
+        trials=int(rows["n"].sum()),
+        planned=driver.planned if driver is not None and driver.planned else _planned(spec),
+        by_status={str(name): int(n) for name, n in rows.groupby("status")["n"].sum().items()},
+        by_outcome={str(name): int(n) for name, n in rows.groupby("outcome", dropna=True)["n"].sum().items()},
+    )
+
+
+def _planned(spec: StudySpec) -> int | None:
+    return math.prod(len(axis.values) for axis in spec.axes) if isinstance(spec.sampler, Grid) else None
+
+
+def _settings(connection: duckdb.DuckDBPyConnection) -> tuple[Setting, ...]:
+    """What varies, settings first, then seeds. NULL is a value."""
+    names = columns_of(connection, "trials")
+    paths = [*config_paths(names), "seed"]
+    counted = (f"count(DISTINCT {name}) + max(({name} IS NULL)::INT)" for name in map(quoted, paths))
+    counts = connection.execute(f"SELECT {', '.join(counted)} FROM trials").fetchall()[0]
+    varied = [(path, int(n)) for path, n in zip(paths, counts, strict=True) if n is not None and n > 1]
+    return tuple(Setting(path=path, levels=_levels(connection, path, n), n_levels=n) for path, n in varied)
+
+
+def _levels(connection: duckdb.DuckDBPyConnection, path: str, n: int) -> tuple[Level, ...]:
+    if n > MOST_CELLS:
+        return ()
+    rows = connection.execute(f"SELECT DISTINCT {quoted(path)} FROM trials ORDER BY 1 NULLS LAST").fetchall()
+    return tuple(level(value) for (value,) in rows)
+
+
+def _delayed(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any trial has both times."""
+    sql = "SELECT count(*) FROM trials WHERE t_mem IS NOT NULL AND t_gen IS NOT NULL"
+    return bool(connection.execute(sql).fetchall()[0][0])
+
+
+def _default(spec: StudySpec, settings: tuple[Setting, ...], *, delayed: bool) -> PhaseQuery | None:
+    """The study's first two axes (seeds only where nothing else varies); its other axes at their first value.
+
+    The delay itself is drawn where there is one: labels cut it in two at a ratio that somebody chose.
+    """
+    varied = {setting.path: setting for setting in settings}
+    axes = [axis.path for axis in spec.axes if axis.path in varied and not is_seed(axis.path)]
+    paths = axes or [path for path in varied if not is_seed(path)] or list(varied)
+    if not paths:
+        return None
+    drawn, rest = paths[:2], paths[2:]
+    return PhaseQuery(
+        x=drawn[0],
+        y=drawn[1] if len(drawn) > 1 else None,
+        value="log10_delay_ratio" if delayed else "p_gen",
+        fix=tuple((path, varied[path].levels[0].value) for path in rest if varied[path].levels),
+        bins=None if all(varied[path].levels for path in drawn) else BINS,
+    )
+
+
+def _errors(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, int], ...]:
+    rows = connection.execute(
+        "SELECT error, count(*) AS n FROM trials WHERE status = 'failed' AND error IS NOT NULL "
+        f"GROUP BY 1 ORDER BY n DESC LIMIT {MOST_ERRORS}"
+    ).fetchall()
+    return tuple((str(error), int(n)) for error, n in rows)

@@ -1,0 +1,58 @@
+"""Cells that a study has planned but not reached yet: a diagram of a running study shows its whole plane."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+
+from grokstudy.phase.axis import is_log
+from grokstudy.phase.columns import label
+from grokstudy.spec.axes import Value
+
+_COUNTS = ("n", "n_undetermined", "n_value", "n_delay_ratio")
+
+
+def with_planned(diagram: xr.Dataset, planned: Mapping[str, Sequence[Value]]) -> xr.Dataset:
+    """The diagram with every planned level of its axes; cells without trials have n = 0 and NaN.
+
+    Binned axes stay as they are. Variables over `trial` that number cells (`trial_cell_*`) follow their levels.
+
+    Args:
+        diagram: as `phase_diagram` returns it.
+        planned: values of a setting by its path; settings that are not drawn are ignored.
+    """
+    for key in ("x", "y", "facet"):
+        dim = diagram.attrs[f"{key}_dim"]
+        if dim is not None and not diagram[dim].attrs["bin_edges"]:
+            diagram = _widened(diagram, key, dim, planned.get(diagram.attrs[key], ()))
+    return diagram
+
+
+def _widened(diagram: xr.Dataset, key: str, dim: str, planned: Sequence[Value]) -> xr.Dataset:
+    present = diagram[dim].to_numpy().tolist()
+    levels = _joined(present, planned)
+    if levels == present:
+        return diagram
+    attrs = dict(diagram[dim].attrs)
+    fill: dict[Hashable, object] = dict.fromkeys(_COUNTS, 0) | {"outcome": ""}
+    wide = diagram.reindex({dim: levels}, fill_value={**{str(n): np.nan for n in diagram.data_vars}, **fill})
+    place = np.array([levels.index(value) for value in present])
+    wide = wide.assign({f"trial_cell_{key}": ("trial", place[diagram[f"trial_cell_{key}"].to_numpy()])})
+    if not any(isinstance(value, str) for value in levels):
+        attrs["log"] = is_log(np.array(levels, dtype=float))
+    wide[dim].attrs.update(attrs)
+    return wide
+
+
+def _joined(present: list[float | str], planned: Sequence[Value]) -> list[float | str]:
+    """Levels with trials and planned ones, in the order of an axis; planned ones of another kind are left out."""
+    if any(isinstance(value, str) for value in present):
+        return [*present, *(name for name in map(label, planned) if name not in present)]
+    numbers = [float(value) for value in planned if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) < len(planned):
+        return present
+    near = np.array(present, dtype=float)
+    new = [number for number in numbers if not np.isclose(near, number, rtol=1e-11, atol=0.0).any()]
+    return sorted([*present, *new], key=float)

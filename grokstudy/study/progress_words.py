@@ -1,0 +1,56 @@
+"""A board in words: the one place that says how a study is coming along, on a terminal, in a pipe and in a notebook."""
+
+from __future__ import annotations
+
+from grokstudy.spec.outcome import LABELS
+from grokstudy.study.board import Board
+
+
+def line(board: Board) -> str:
+    """One line: name, stage, how much is done, rate, time left, outcomes so far."""
+    parts = [f"{board.study}: {board.stage}", counted(board), speed(board), latest(board), outcomes(board)]
+    return " · ".join(part for part in parts if part)
+
+
+def counted(board: Board) -> str:
+    """Trials, and while training updates; or checkpoints."""
+    if board.measures:
+        return f"{board.measured:,}/{board.to_measure:,} checkpoints"
+    trials = f"{board.done:,}/{board.planned:,} trials"
+    if board.stage != "training" or not board.updates_planned:
+        return trials
+    return f"{trials} · {board.updates / board.updates_planned:.0%} of {board.updates_planned:,} steps"
+
+
+def speed(board: Board) -> str:
+    """Rate and time left of this stage; empty where they are not known."""
+    rate, left = board.rate, board.seconds_left
+    if rate is None or left is None:
+        return ""
+    unit = "checkpoints" if board.measures else "steps"
+    pace = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{pace} {unit}/s · {duration(left)} left"
+
+
+def latest(board: Board) -> str:
+    """Losses and accuracies of a trial that is alone in its study; empty for others."""
+    now = None if board.planned != 1 or board.latest is None else board.latest.latest
+    if now is None or board.measures:
+        return ""
+    return (
+        f"train loss {now['train_loss']:.2e} acc {now['train_acc']:.3f}, "
+        f"test loss {now['test_loss']:.2e} acc {now['test_acc']:.3f}"
+    )
+
+
+def outcomes(board: Board) -> str:
+    """Trials by outcome; empty while there are none."""
+    counts = board.all_outcomes
+    return " · ".join(f"{counts[name]:,} {name}" for name in (*LABELS, "failed") if counts[name])
+
+
+def duration(seconds: float) -> str:
+    """1:02:03, or 2:03 below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
