@@ -55,8 +55,10 @@ def main() -> None:
     except Exception as error:
         if not hasattr(error, "format_message"):  # a usage error of the command line has one
             raise
-        errors.print("error:", style="bold red", end=" ")
-        errors.print(error.format_message(), markup=False)
+        message = error.format_message().replace("Value error, ", "")  # the validator's name for any wrong value
+        if message:  # none when no verb was given: then the help is the answer
+            errors.print("error:", style="bold red", end=" ")
+            errors.print(message, markup=False)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)  # an interrupt inside a verb comes back as 130
 

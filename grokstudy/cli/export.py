@@ -9,9 +9,8 @@ import typer
 
 from grokstudy.cli.read import Storage
 from grokstudy.cli.run import Plugins
-from grokstudy.cli.show import Format, out, print_json
+from grokstudy.cli.show import Format, check_document, out, print_json
 from grokstudy.spec import plugins
-from grokstudy.spec.errors import BadInput
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,8 +34,7 @@ def export(
     from grokstudy.study.api import storage_root
     from grokstudy.study.export import export_trial
 
-    if format not in (Format.table, Format.json):
-        raise BadInput(f"--format: got {format.value}, must be table or json.")
+    check_document(format)
     for path in plugin or []:
         plugins.add_file(path)
     written = export_trial(trial, storage_root(storage), step, to, force=force)

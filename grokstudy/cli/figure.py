@@ -47,7 +47,9 @@ def figure(
         print_entries([(each, (_what(getattr(Figures, each)),)) for each in NAMES])
         return
     if name is None:
-        raise BadInput(f"NAME: give a figure: {', '.join(NAMES)}. `grokstudy figure` says what they are.")
+        raise BadInput(f"NAME: missing, must be one of {', '.join(NAMES)}. `grokstudy figure` says what they are.")
+    if trial in NAMES and name not in NAMES:
+        raise BadInput(f"TRIAL: got the figure '{trial}'; the trial comes first: grokstudy figure {name} {trial}.")
     if name not in NAMES:
         raise unknown("NAME", name, NAMES)
     for path in plugin or []:

@@ -25,7 +25,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="open the page in a browser")] = False,
     storage: Storage = None,
 ) -> None:
-    """A report to read, print and mail: question, diagrams, statistics, example runs, circuits, commands, limits.
+    """A report to read, print and mail: question, diagrams, statistics, example trials, circuits, commands, limits.
 
     Example: grokstudy report demo --out demo.html ; grokstudy report demo --out handout
     """

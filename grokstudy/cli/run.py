@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grokstudy.cli.live import Mode, Progress, at, shown
-from grokstudy.cli.show import Format, err, out, print_json, size
+from grokstudy.cli.show import Format, check_document, err, out, print_json, size
 from grokstudy.spec.axes import is_seed
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.study import StudySpec
@@ -57,6 +57,7 @@ def run(
 
     Example: grokstudy run preset=quad23 'regularization.weight_decay=log(0.1,10,9)' 'seed=seeds(3)' --name mine
     """
+    check_document(format)
     with _polite():
         spec = _composed(words, name, steps, config_dir, plugin)
         if dry_run:
@@ -78,10 +79,11 @@ def train(
 
     Example: grokstudy train preset=small31 optimizer.lr=0.001
     """
+    check_document(format)
     with _polite():
         from grokstudy.study.launch import one_trial
 
-        spec = _composed([*(words or []), "cluster=none"], name, steps, config_dir, plugin)
+        spec = _composed(words and [*words, "cluster=none"], name, steps, config_dir, plugin)
         threads_given = any(word.startswith("engine.threads=") for word in words or [])
         _run(one_trial(spec, name=name, threads_given=threads_given), format, progress)
 
@@ -91,6 +93,7 @@ def demo(format: Output = Format.table, progress: Progress = Mode.auto) -> None:
 
     Example: grokstudy demo
     """
+    check_document(format)
     with _polite():
         _run(_composed(["study=demo"], None, None, None, None), format, progress)
 
@@ -108,9 +111,12 @@ def _polite() -> Iterator[None]:
 def _composed(
     words: list[str] | None, name: str | None, steps: int | None, config_dir: Path | None, plugin: list[Path] | None
 ) -> StudySpec:
+    """The study that the words describe. Without any, the defaults would train for minutes what nobody asked for."""
     from grokstudy.spec import plugins
     from grokstudy.spec.compose import compose_study
 
+    if not words:
+        raise BadInput("words: none given. Say what to train, e.g. preset=quad23; `grokstudy list presets` names them.")
     for path in plugin or []:
         plugins.add_file(path)
     if config_dir is not None and not config_dir.is_dir():

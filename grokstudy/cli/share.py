@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from grokstudy.cli.read import Storage, StudyName
-from grokstudy.cli.show import Format, out, print_json, size
-from grokstudy.spec.errors import BadInput
+from grokstudy.cli.show import Format, check_document, out, print_json, size
 
 Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
 
@@ -35,7 +34,7 @@ def share(
     from grokstudy.study.api import open
     from grokstudy.study.share import share_study
 
-    _check(format)
+    check_document(format)
     done = share_study(open(study, storage).folder, to, checkpoints)
     where, root = done.folder.where("")[:-1], done.folder.storage.uri
     if format is Format.json:
@@ -60,7 +59,7 @@ def merge(
     from grokstudy.study.api import open, storage_root
     from grokstudy.study.merge import merge_studies
 
-    _check(format)
+    check_document(format)
     one, other = open(a, storage).folder, open(b, storage).folder
     done = merge_studies(one, other, storage_root(storage), name or f"{one.name}-{other.name}")
     where = done.folder.where("")[:-1]
@@ -69,8 +68,3 @@ def merge(
         return
     both = f", {done.shared:,} of them in both" if done.shared else ""
     out.print(f"{done.folder.name}: {done.trials:,} trials{both}. {where}", markup=False)
-
-
-def _check(format: Format) -> None:
-    if format not in (Format.table, Format.json):
-        raise BadInput(f"--format: got {format.value}, must be table or json.")

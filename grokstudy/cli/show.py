@@ -38,6 +38,12 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
+def check_document(form: Format) -> None:
+    """Refuses the formats of rows where there is one document. Raises BadInput."""
+    if form not in (Format.table, Format.json):
+        raise BadInput(f"--format: got {form.value}, must be table or json.")
+
+
 def size(count: int) -> str:
     """1.5 MB."""
     value = float(count)

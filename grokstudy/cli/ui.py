@@ -41,9 +41,10 @@ def ui(
     import webbrowser
     from urllib.parse import quote
 
-    from grokstudy.explorer.serve import PORT, free_port, is_loopback, serve
+    from grokstudy.explorer.serve import PORT, is_loopback, serve
     from grokstudy.spec import plugins
     from grokstudy.study.api import find, storage_root
+    from grokstudy.tracking.ui import free_port
 
     for path in plugin or []:
         plugins.add_file(path)
@@ -56,7 +57,7 @@ def ui(
             "--allowed-host NAME) if that is meant, or keep 127.0.0.1 and put a proxy with a login in front."
         )
     below = "/" + root_path.strip("/") if root_path.strip("/") else ""
-    free = free_port(host, port or PORT)
+    free = free_port(port or PORT, host)
     if port is not None and free != port:
         raise BadInput(f"--port: {port} is taken; {free} is free: --port {free}.")
     address = f"http://{host}:{free}{below}/" + (f"s/{quote(study)}" if study else "")

@@ -43,6 +43,7 @@ def create_app(root: str, *, root_path: str = "", hosts: tuple[str, ...] = LOOPB
         app.add_middleware(BelowPath, path=root_path)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_exception_handler(GrokstudyError, _mistake)
+    app.add_exception_handler(OSError, _lost)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.add_exception_handler(HTTPException, _refused)
     for router in (routes_study.router, routes_cell.router, routes_trial.router):
@@ -68,6 +69,12 @@ async def _plotly() -> FileResponse:
 async def _mistake(request: Request, error: Any) -> Response:
     """What a person asked cannot be answered: one sentence, shown where they look."""
     return JSONResponse({"error": str(error)}, status_code=422 if isinstance(error, BadInput) else 409)
+
+
+async def _lost(request: Request, error: Any) -> Response:
+    """A folder that went away or may not be read: the person can put it right, the page says what."""
+    text = f"{error.filename or 'file'}: {error.strerror or error}. Is the storage root still there?"
+    return JSONResponse({"error": text}, status_code=409)
 
 
 async def _unreadable(request: Request, error: Any) -> Response:

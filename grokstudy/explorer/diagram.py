@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from grokstudy.explorer.overview import Level, level, planned_levels
+from grokstudy.explorer.overview import Level, level
 from grokstudy.explorer.view import command, python_call
 from grokstudy.phase.boundary import Boundary, NoBoundary, boundary_of
 from grokstudy.phase.boundary_plotly import add_boundary
@@ -20,7 +20,7 @@ from grokstudy.phase.figure_data import FigureData, Scale, figure_data
 from grokstudy.phase.figures_matplotlib import save
 from grokstudy.phase.figures_plotly import keys, panel_figure
 from grokstudy.phase.page import Key
-from grokstudy.phase.planned import with_planned
+from grokstudy.phase.planned import planned_levels, with_planned
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.phase.theme import themed
 from grokstudy.spec.study import StudySpec
@@ -77,11 +77,10 @@ def drawn(folder: StudyFolder, query: PhaseQuery, *, dark: bool) -> DrawnDiagram
     Raises:
         BadInput: as `phase_diagram`.
     """
-    seen = read(folder, query)
-    diagram = with_planned(seen, planned_levels(_spec(folder)))
+    diagram = with_planned(read(folder, query), planned_levels(_spec(folder)))
     data = figure_data(diagram)
     return DrawnDiagram(
-        panels=tuple(_panel(seen, data, facet, dark=dark) for facet in range(len(data.panels))),
+        panels=tuple(_panel(diagram, data, facet, dark=dark) for facet in range(len(data.panels))),
         keys=tuple(keys(data, dots=any(panel.dots for panel in data.panels))),
         note=data.note,
         query=query,
@@ -107,11 +106,11 @@ def downloaded(folder: StudyFolder, query: PhaseQuery, kind: Literal["svg", "pdf
     return picture.getvalue()
 
 
-def _panel(seen: xr.Dataset, data: FigureData, facet: int, *, dark: bool) -> DrawnPanel:
+def _panel(diagram: xr.Dataset, data: FigureData, facet: int, *, dark: bool) -> DrawnPanel:
     figure = _clickable(panel_figure(data, facet))
     found: Boundary | NoBoundary = NoBoundary("one axis")
     if data.y is not None:
-        found = boundary_of(seen, facet if seen.attrs["facet_dim"] else None)
+        found = boundary_of(diagram, facet if diagram.attrs["facet_dim"] else None)
     if isinstance(found, Boundary):
         add_boundary(figure, found, legend=False)
     text = found.note if isinstance(found, Boundary) else f"no boundary drawn: {found.reason}"

@@ -16,7 +16,7 @@ from grokstudy.phase.axis import MOST_CELLS
 from grokstudy.phase.columns import columns_of, config_paths, label, quoted
 from grokstudy.phase.query import PhaseQuery, value_names
 from grokstudy.samplers.grid import Grid
-from grokstudy.spec.axes import Value, is_seed
+from grokstudy.spec.axes import is_seed
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.damage import damaged_parts
 from grokstudy.store.folder import StudyFolder
@@ -95,7 +95,7 @@ def overview(folder: StudyFolder) -> Overview:
             activity=driver,
             settings=settings,
             colours=colours(value_names(connection), columns_of(connection, "trials")),
-            default=_default(spec, settings, delayed=_delayed(connection)),
+            default=_default(connection, spec, settings) if counts.trials else None,
             version=version(folder),
             damaged=tuple(str(part) for part in damaged_parts(folder)),
             errors=_errors(connection),
@@ -105,8 +105,8 @@ def overview(folder: StudyFolder) -> Overview:
 
 
 def version(folder: StudyFolder) -> str:
-    """A text that changes when rows of trials or measures are added or compacted."""
-    parts = [*folder.parts("trials"), *folder.parts("measures")]
+    """A text that changes when rows of trials, measures or checkpoints are added or compacted."""
+    parts = [name for kind in ("trials", "measures", "checkpoints") for name in folder.parts(kind)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -120,12 +120,7 @@ def _default_of(folder: StudyFolder, version: str) -> PhaseQuery | None:
     """Kept while no rows are added: every request of a page needs it."""
     spec = stored_spec(folder)
     assert spec is not None  # the folder was found by its study.yaml
-    return asked([folder], lambda connection: _default(spec, _settings(connection), delayed=_delayed(connection)))
-
-
-def planned_levels(spec: StudySpec) -> dict[str, tuple[Value, ...]]:
-    """Every value that an axis with listed values will have."""
-    return {axis.path: axis.values for axis in spec.axes if axis.values}
+    return asked([folder], lambda connection: _default(connection, spec, _settings(connection)))
 
 
 def level(value: object) -> Level:
@@ -171,13 +166,20 @@ def _delayed(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool(connection.execute(sql).fetchall()[0][0])
 
 
-def _default(spec: StudySpec, settings: tuple[Setting, ...], *, delayed: bool) -> PhaseQuery | None:
+def _default(
+    connection: duckdb.DuckDBPyConnection, spec: StudySpec, settings: tuple[Setting, ...]
+) -> PhaseQuery | None:
     """The study's first two axes (seeds only where nothing else varies); its other axes at their first value.
 
-    The delay itself is drawn where there is one: labels cut it in two at a ratio that somebody chose.
+    An axis is one from the first trial on: were it only with the second value, a running study would be drawn along one
+    axis while the trials that are read a moment later vary along two. The delay itself is drawn where there is one:
+    labels cut it in two at a ratio that somebody chose.
     """
     varied = {setting.path: setting for setting in settings}
-    axes = [axis.path for axis in spec.axes if axis.path in varied and not is_seed(axis.path)]
+    planned = [
+        axis.path for axis in spec.axes if len(axis.values) > 1 and axis.path in columns_of(connection, "trials")
+    ]
+    axes = [axis.path for axis in spec.axes if axis.path in (*varied, *planned) and not is_seed(axis.path)]
     paths = axes or [path for path in varied if not is_seed(path)] or list(varied)
     if not paths:
         return None
@@ -185,9 +187,9 @@ def _default(spec: StudySpec, settings: tuple[Setting, ...], *, delayed: bool) -
     return PhaseQuery(
         x=drawn[0],
         y=drawn[1] if len(drawn) > 1 else None,
-        value="log10_delay_ratio" if delayed else "p_gen",
-        fix=tuple((path, varied[path].levels[0].value) for path in rest if varied[path].levels),
-        bins=None if all(varied[path].levels for path in drawn) else BINS,
+        value="log10_delay_ratio" if _delayed(connection) else "p_gen",
+        fix=tuple((path, varied[path].levels[0].value) for path in rest if path in varied and varied[path].levels),
+        bins=None if all(varied[path].levels for path in drawn if path in varied) else BINS,
     )
 
 

@@ -21,6 +21,8 @@ from grokstudy.study.figures import NAMES, Figures
 from grokstudy.study.trial import Trial, trial_of
 from grokstudy.study.verify import plan_trial, verified
 
+MOST_DIGITS = 15
+"""Of a step in an address; no trial has more steps."""
 RULE = "neuron"
 """Key-frequency rule of the verification."""
 FACTS = (
@@ -182,7 +184,7 @@ def parsed_step(text: str | None) -> int | str:
     """A step as in an address: a number, or words that `Trial` knows; None is the end."""
     if text is None or not text:
         return "end"
-    return int(text) if text.isdecimal() else text
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else text
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

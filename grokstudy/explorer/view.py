@@ -90,7 +90,7 @@ def command(study: str, query: PhaseQuery) -> str:
         if isinstance(value, dict):
             words += [word for setting, held in value.items() for word in ("--fix", f"{setting}={held}")]
         else:
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [f"--{name}", str(value)]
     return shlex.join([*words, "--out", "phase.pdf"])
 
 

@@ -15,6 +15,11 @@ from grokstudy.spec.rows import TrialRow
 
 BASE_COLUMNS: tuple[str, ...] = tuple(f.name for f in dataclasses.fields(TrialRow) if f.name != "config")
 """Columns that every trial has besides its settings."""
+CONDITIONS: tuple[str, ...] = (
+    *("study", "seed", "seed_data", "seed_init", "seed_batch", "seed_noise", "lr_wd"),
+    *("budget", "numerics", "status", "parent_trial", "parent_step"),
+)
+"""Those among them that may be axes: given before a training, or how it was run."""
 DERIVED_COLUMNS: tuple[str, ...] = ("censored", "delay_ratio", "outcome")
 """Columns that the view computes."""
 _LR_WD = ("optimizer.lr", "regularization.weight_decay")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
+from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from grokstudy.phase.figure_data import FigureData, figure_data, note
@@ -14,7 +16,7 @@ from grokstudy.phase.overview import of_delays, of_outcomes
 from grokstudy.phase.page import Figure, Key, page
 from grokstudy.phase.palette import OUTCOME_COLOURS, PAPER
 from grokstudy.phase.room import MOST_DOTS
-from grokstudy.phase.tiles import NO_TRIAL, OUTCOMES
+from grokstudy.phase.tiles import NO_TRIAL, OUTCOMES, Tiles
 
 
 def overview_html(diagram: xr.Dataset) -> str:
@@ -52,11 +54,32 @@ def outcome_figure(data: FigureData, diagram: xr.Dataset, facet: int) -> go.Figu
     )
     if known.any():
         figure.add_trace(heat)
+    if tiles.lost.any():
+        figure.add_trace(_lost(data, tiles))
     figure.update_xaxes(**axis(data.x))
     figure.update_yaxes(**(axis(data.y) if data.y else {"visible": False}))
     figure.update_layout(shapes=_borders(data))
     shown = {"colorscale": in_steps(OUTCOME_COLOURS.values()), "cmin": -0.5, "cmax": len(OUTCOMES) - 0.5}
     return dressed(figure, {**shown, "showscale": False})
+
+
+def _lost(data: FigureData, tiles: Tiles) -> go.Scatter:
+    """A cross over every trial that generalised and lost it again."""
+    rows, columns = np.nonzero(tiles.lost)
+    x, y = _middles(tiles.x, data.x.log), _middles(tiles.y, data.y is not None and data.y.log)
+    return go.Scatter(
+        x=x[columns],
+        y=y[rows],
+        mode="markers",
+        marker={"symbol": "x-thin", "size": 7, "line": {"color": PAPER, "width": 2}},
+        hovertemplate="generalised, then lost it<extra></extra>",
+        name="lost again",
+    )
+
+
+def _middles(edges: Float[np.ndarray, " edges"], log: bool) -> Float[np.ndarray, " tiles"]:
+    middles: np.ndarray = np.sqrt(edges[1:] * edges[:-1]) if log else (edges[1:] + edges[:-1]) / 2
+    return middles
 
 
 def _borders(data: FigureData) -> list[dict[str, object]]:

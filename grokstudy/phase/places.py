@@ -15,8 +15,8 @@ from grokstudy.spec.errors import BadInput
 WIDEST_GAP = 5 / 3
 """Scheduled checkpoints (1, 1.5, 2, 3, 5, 7, 9 times 10^k) are at most this factor apart: a network at or after t_gen
 that is further away than this is not the network at t_gen."""
-_MULTIPLE = re.compile(r"(?:(\d+(?:\.\d+)?)\*)?t_gen")
-_STEP = re.compile(r"step:(\d+)")
+_MULTIPLE = re.compile(r"(?:(\d{1,15}(?:\.\d{1,15})?)\*)?t_gen")
+_STEP = re.compile(r"step:(\d{1,15})")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,14 @@ import xarray as xr
 from grokstudy.phase.axis import is_log
 from grokstudy.phase.columns import label
 from grokstudy.spec.axes import Value
+from grokstudy.spec.study import StudySpec
 
 _COUNTS = ("n", "n_undetermined", "n_value", "n_delay_ratio")
+
+
+def planned_levels(spec: StudySpec) -> dict[str, tuple[Value, ...]]:
+    """Every value that an axis of a study with listed values will have."""
+    return {axis.path: axis.values for axis in spec.axes if axis.values}
 
 
 def with_planned(diagram: xr.Dataset, planned: Mapping[str, Sequence[Value]]) -> xr.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import duckdb
 import numpy as np
@@ -94,6 +94,7 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
     axes = {key: columns.resolve(key, given, names) for key, given in _axes(query)}
     if len(set(axes.values())) < len(axes):
         raise BadInput(f"x, y and facet must differ, got {', '.join(f'{k}={v}' for k, v in axes.items())}.")
+    _refuse_results(axes)
     fix = tuple((columns.resolve("fix", column, names), value) for column, value in query.fix)
     frame = _needed(connection, query, names, tuple(axes.values()), [column for column, _ in fix])
     if frame.empty:
@@ -140,6 +141,13 @@ def value_names(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     numbers = (name for name in trials if name in columns.BASE_COLUMNS or name in columns.config_paths(trials))
     measures = (name for name in columns.columns_of(connection, "measures") if name not in ("trial_id", "step"))
     return tuple(dict.fromkeys((*STATISTICS, *numbers, *RULE_COLUMNS, *measures)))
+
+
+def _refuse_results(axes: Mapping[str, str]) -> None:
+    """What came out of a training is no axis: a cell would hold the trials that happened to get there."""
+    for key, name in axes.items():
+        if name in columns.BASE_COLUMNS and name not in columns.CONDITIONS:
+            raise BadInput(f"{key}: '{name}' is a result of trials, no setting; draw it as colour: --value {name}.")
 
 
 def _axes(query: PhaseQuery) -> list[tuple[str, str]]:
@@ -208,7 +216,10 @@ def _stored_value(
     value = query.value
     place = query.place() or _only_place(query, frame)
     if value in columns.columns_of(connection, "measures") and value not in ("trial_id", "step"):
-        return read_at(connection, "measures", value, frame, _stated(place, value))
+        read = read_at(connection, "measures", value, frame, _stated(place, value))
+        if read.isna().all():
+            _refuse_elsewhere(connection, value, frame, query.at)
+        return read
     if value in RULE_COLUMNS:
         if value in _AT_THE_END and place == Place(kind="end"):
             return frame[value].astype(float)
@@ -220,6 +231,19 @@ def _stored_value(
     if not columns.is_numeric(frame[column]):
         raise BadInput(f"value: {column} is not a number ({columns.shown(frame[column])}); use it as --x or --facet.")
     return frame[column].astype(float)
+
+
+def _refuse_elsewhere(connection: duckdb.DuckDBPyConnection, value: str, frame: pd.DataFrame, at: str | None) -> None:
+    """Raises BadInput if the measure has values at other steps only: an empty picture would not say why."""
+    steps = connection.execute(
+        f"SELECT DISTINCT step FROM measures WHERE {columns.quoted(value)} IS NOT NULL ORDER BY step"
+    ).df()["step"]
+    if len(steps):
+        raise BadInput(
+            f"at: '{value}' is measured in none of these trials at {at or 'end'}; "
+            f"it is at steps {columns.shown(steps)}. "
+            f"`grokstudy measure {frame['study'].iloc[0]} --checkpoints all` measures every checkpoint."
+        )
 
 
 def _refuse_unmeasured(value: str, frame: pd.DataFrame) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import duckdb
 import pyarrow as pa
 
-from grokstudy.store.counting import PartFiles, database
+from grokstudy.store.counting import PartFiles, database, literal
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches, part_name, stamp_of
 
 ABANDONED_SECONDS = 3600.0
 """Age at which an unfinished file is nobody's any more."""
+AT_A_TIME = 2_000_000
+"""Rows that are sorted together: a few hundred megabytes of curves."""
 ORDERS: dict[Kind, str] = {
     "trials": "trial_id",
     "curves": "trial_id, step",
@@ -62,7 +66,30 @@ def _compact(folder: StudyFolder, kind: Kind, at_least: int) -> int:
 def _encoded(files: PartFiles) -> bytes:
     """The rows that count, in order, as one part."""
     with database() as connection:
-        reader = connection.sql(
-            f"SELECT * EXCLUDE (_path, _row) FROM ({files.counting()}) ORDER BY {ORDERS[files.kind]}"
-        ).to_arrow_reader(ROW_GROUP)
-        return encode_batches(reader.schema.with_metadata(SETTLED), reader)
+        readers = (_sorted_rows(connection, files, some) for some in _slices(connection, files))
+        first = next(readers)
+        return encode_batches(
+            first.schema.with_metadata(SETTLED), itertools.chain(first, itertools.chain.from_iterable(readers))
+        )
+
+
+def _sorted_rows(connection: duckdb.DuckDBPyConnection, files: PartFiles, condition: str) -> pa.RecordBatchReader:
+    return connection.sql(
+        f"SELECT * EXCLUDE (_path, _row) FROM ({files.counting()}) WHERE {condition} ORDER BY {ORDERS[files.kind]}"
+    ).to_arrow_reader(ROW_GROUP)
+
+
+def _slices(connection: duckdb.DuckDBPyConnection, files: PartFiles) -> list[str]:
+    """Conditions that cut the rows where their order allows it, so that few are in memory together."""
+    if not ORDERS[files.kind].startswith("trial_id"):
+        return ["true"]
+    counted = connection.execute(f"SELECT trial_id, count(*) FROM ({files.all_rows()}) GROUP BY ALL ORDER BY 1")
+    lasts, rows = [], 0
+    for trial_id, count in counted.fetchall():
+        rows += count
+        if rows >= AT_A_TIME:
+            lasts.append(literal(trial_id))
+            rows = 0
+    after = ["true", *(f"trial_id > {last}" for last in lasts)]
+    until = [*(f"trial_id <= {last}" for last in lasts), "true"]
+    return [f"{low} AND {high}" for low, high in zip(after, until, strict=True)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -163,9 +165,18 @@ def database() -> duckdb.DuckDBPyConnection:
     return database_of(os.getpid(), cache_root()).cursor()
 
 
-@functools.cache
+MAKING = threading.RLock()
+"""Held while a database or what all connections share in it is made: the first requests of a server come together."""
+
+
 def database_of(process: int, cache: Path) -> duckdb.DuckDBPyConnection:
     """One database per process: a forked one must not use its parent's."""
+    with MAKING:
+        return _database_of(process, cache)
+
+
+@functools.cache
+def _database_of(process: int, cache: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -178,6 +189,9 @@ def database_of(process: int, cache: Path) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET parquet_metadata_cache = true")  # parts never change
     return connection
+
+
+atexit.register(_database_of.cache_clear)  # DuckDB complains of connections that outlive the interpreter
 
 
 def quoted(name: str) -> str:

@@ -6,6 +6,7 @@ latest ones longer.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import itertools
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 import duckdb
 
 from grokstudy.store.cache import cache_root
-from grokstudy.store.counting import database, database_of
+from grokstudy.store.counting import MAKING, database, database_of
 
 KEPT = 16
 """Sets of views that are kept for the next connection."""
@@ -40,7 +41,8 @@ def connected(views: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     Raises:
         duckdb.Error: a file that they read is gone or damaged.
     """
-    schema = _made(os.getpid(), cache_root(), tuple(views.items()))
+    with MAKING:
+        schema = _made(os.getpid(), cache_root(), tuple(views.items()))
     connection = database()
     connection.execute(f"USE {schema.name}")
     weakref.finalize(connection, id, schema).atexit = False  # holds the schema for as long as the connection lives
@@ -50,6 +52,9 @@ def connected(views: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
 @functools.lru_cache(maxsize=KEPT)
 def _made(process: int, cache: Path, views: tuple[tuple[str, str], ...]) -> _Schema:
     return _Schema(database_of(process, cache).cursor(), views)
+
+
+atexit.register(_made.cache_clear)
 
 
 def _drop(connection: duckdb.DuckDBPyConnection, name: str) -> None:

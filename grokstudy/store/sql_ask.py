@@ -27,6 +27,10 @@ KEPT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 """Variables without which an interpreter may not start."""
 
 
+EXHAUSTING = ("InterruptException", "OutOfMemoryException")
+"""Errors after which the process ends: the next query finds all of its time and memory."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Failure:
     """An error as DuckDB says it."""
@@ -59,6 +63,9 @@ class SqlProcess:
             return answer
         head, rows = answer
         error = json.loads(head)["error"]
+        if error and error[0] in EXHAUSTING:  # what it took may not be free again yet
+            with self._lock:
+                self.close()
         return Failure(*error) if error else pa.ipc.open_stream(rows).read_all()
 
     def close(self) -> None:
@@ -101,7 +108,7 @@ class SqlProcess:
         try:
             if request is not None:
                 write_block(target, request)
-            return read_block(source), read_block(source)
+            answer = read_block(source), read_block(source)
         except (EOFError, BrokenPipeError):
             self.close()
             return Failure("InterruptException" if late.is_set() else "OutOfMemoryException", "")
@@ -110,6 +117,10 @@ class SqlProcess:
             raise
         finally:
             timer.cancel()
+        timer.join()
+        if late.is_set():  # the time ran out just after the answer: the next query needs another process
+            self.close()
+        return answer
 
 
 PROCESS = SqlProcess()

@@ -6,6 +6,7 @@ and little memory, so that what slips through here finds nothing there.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import functools
 import json
@@ -77,6 +78,9 @@ def check(sql: str, views: tuple[str, ...]) -> Checked:
 @functools.cache
 def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(":memory:", config={"python_enable_replacements": False, "threads": 1})
+
+
+atexit.register(_database.cache_clear)
 
 
 def _parser() -> duckdb.DuckDBPyConnection:

@@ -7,6 +7,7 @@ a JSON request on stdin; on stdout JSON {"error": None or [type, message]} and t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
@@ -49,7 +50,8 @@ def write_block(target: BinaryIO, data: bytes | pa.Buffer) -> None:
 def main() -> None:
     """Answers requests until stdin ends."""
     if resource is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (PROCESS_BYTES, PROCESS_BYTES))
+        with contextlib.suppress(ValueError, OSError):  # not every system lets the limit be set
+            resource.setrlimit(resource.RLIMIT_DATA, (PROCESS_BYTES, PROCESS_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for sign in (b"ready", b""):
         write_block(sys.stdout.buffer, sign)

@@ -20,7 +20,7 @@ from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.sql import query
 from grokstudy.store.storage import Storage
-from grokstudy.store.views import connect
+from grokstudy.store.views import asked
 from grokstudy.study.document import stored_spec
 
 if TYPE_CHECKING:
@@ -232,9 +232,8 @@ class Study:
         """
         from grokstudy.phase import accessor  # noqa: F401  (registers `.gs`)
 
-        asked = PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
-        with connect([self.folder]) as connection:
-            return phase_diagram(connection, asked)
+        diagram = PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
+        return asked([self.folder], lambda connection: phase_diagram(connection, diagram))
 
     def compare(
         self,
@@ -293,8 +292,7 @@ class Study:
         from grokstudy.phase.circuit_figures_plotly import figure
         from grokstudy.phase.circuit_figures_trials import clock_pizza
 
-        with connect([self.folder]) as connection:
-            return figure(clock_pizza(connection, self.name, at))
+        return figure(asked([self.folder], lambda connection: clock_pizza(connection, self.name, at)))
 
     def __repr__(self) -> str:
         return f"Study {self.name} in {self.folder.storage.uri}"

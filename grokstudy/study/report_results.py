@@ -13,6 +13,7 @@ from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.evenly import evenly
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import phase_figure
+from grokstudy.phase.planned import planned_levels, with_planned
 from grokstudy.phase.report_document import Block, Picture, Section, Text, table
 from grokstudy.phase.report_figure import report_figure
 from grokstudy.phase.report_pictures import (
@@ -40,12 +41,12 @@ def outcomes(trials: ReportTrials) -> Section:
 
 
 def drawn_diagram(source: ReportSource, shown: Slice, trials: ReportTrials) -> xr.Dataset:
-    """The diagram of the slice at the report's T.
+    """The diagram of the slice at the report's T, with the cells that are planned but have no trial yet.
 
     Raises:
         BadInput: it cannot be drawn, e.g. because a setting varies that is no axis.
     """
-    return phase_diagram(source.connection, shown.query(trials))
+    return with_planned(phase_diagram(source.connection, shown.query(trials)), planned_levels(source.spec))
 
 
 def diagrams(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> Section | None:

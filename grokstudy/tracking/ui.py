@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from grokstudy.tracking.settings import check_uri, redacted, sqlite_file
 APP_NAME: Final = "grokstudy"
 """Entry point of `training_mode.app` in the group `mlflow.app`."""
 PORTS_TRIED: Final = 20
+TAKEN: Final = (errno.EADDRINUSE, errno.EACCES)
+"""In use, or reserved for the administrator."""
 START_SECONDS: Final = 120
 """A server that has not answered by then is given up; on a busy laptop it takes about ten."""
 END_SECONDS: Final = 10
@@ -65,7 +68,7 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
     """`wanted`, or the next port that nobody listens on.
 
     Raises:
-        BadInput: no such port, or the next 20 are taken too.
+        BadInput: no such port, the next 20 are taken too, or the host is no address of this machine.
     """
     if not 1 <= wanted <= 65535:
         raise BadInput(f"--port: got {wanted}, must lie between 1 and 65535.")
@@ -83,23 +86,26 @@ def served(command: Sequence[str], host: str, port: int) -> Iterator[subprocess.
     Raises:
         GrokstudyError: it ended or stayed silent for 120 s; its own words stand on stderr.
     """
-    # a session of its own: Ctrl-C reaches this process alone, which then ends the server in order
-    # stdout holds its advice on security for servers on a network; errors go to stderr
-    process = subprocess.Popen(command, env=dict(ui_environment()), stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        with _interruptible():
+    with _interruptible():  # around it all: an end asked for at any moment leaves no server behind
+        # a session of its own: Ctrl-C reaches this process alone, which then ends the server in order
+        # stdout holds its advice on security for servers on a network; errors go to stderr
+        environment = dict(ui_environment())
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
             _wait_for_answer(process, host, port)
             yield process
-    finally:
-        _end(process)
+        finally:
+            _end(process)
 
 
 def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as asked:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as asked:
         asked.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: connections may be dying
         try:
             asked.bind((host, port))
-        except OSError:
+        except OSError as error:
+            if error.errno not in TAKEN:
+                raise BadInput(f"--host: got '{host}', which is no address of this machine ({error}).") from None
             return False
         return True
 

@@ -126,11 +126,23 @@ def measured(steps_run: tuple[int, int]) -> duckdb.DuckDBPyConnection:
 
 @pytest.mark.parametrize(
     ("at", "expected"),
-    [(None, 1000.5), ("end", 1000.5), ("t_gen", 110.5), ("2*t_gen", 300.5), ("step:90", 90.5), ("4*t_gen", None)],
+    [(None, 1000.5), ("end", 1000.5), ("t_gen", 110.5), ("2*t_gen", 300.5), ("step:90", 90.5)],
 )
-def test_a_measure_is_read_at_the_stated_place(at: str | None, expected: float | None) -> None:
-    value = float(phase_diagram(measured((T, T)), PhaseQuery(x=WD, value="gini_W_E", at=at))["value"][0])
-    assert math.isnan(value) if expected is None else value == expected
+def test_a_measure_is_read_at_the_stated_place(at: str | None, expected: float) -> None:
+    assert float(phase_diagram(measured((T, T)), PhaseQuery(x=WD, value="gini_W_E", at=at))["value"][0]) == expected
+
+
+def test_a_measure_that_is_nowhere_at_the_place_is_refused_with_the_steps_where_it_is() -> None:
+    with pytest.raises(
+        BadInput, match=r"none of these trials at 4\*t_gen; it is at steps 90, 110, 300, 1000.* measure planted"
+    ):
+        phase_diagram(measured((T, T)), PhaseQuery(x=WD, value="gini_W_E", at="4*t_gen"))
+
+
+@pytest.mark.parametrize("axis", ["t_gen", "trial_id", "retention", "test_loss"])
+def test_a_result_is_no_axis(study: duckdb.DuckDBPyConnection, axis: str) -> None:
+    with pytest.raises(BadInput, match=f"^y: '{axis}' is a result of trials"):
+        phase_diagram(study, PhaseQuery(x=WD, y=axis))
 
 
 def test_any_numeric_column_is_a_value_and_is_its_median(study: duckdb.DuckDBPyConnection) -> None:

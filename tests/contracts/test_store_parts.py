@@ -20,7 +20,7 @@ import pytest
 
 from grokstudy.spec.axes import Value
 from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
-from grokstudy.store import parts
+from grokstudy.store import disk, parts
 from grokstudy.store.columns import explain
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
@@ -257,3 +257,11 @@ def test_readers_beside_a_compacting_writer_see_every_trial_that_was_there(folde
     assert all("a" in trials for trials in seen)
     assert all(earlier <= later for earlier, later in itertools.pairwise(seen))
     assert len(read_trials(folder)) == 16
+
+
+def test_a_listing_is_believed_when_it_comes_out_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at a directory in which one file replaces two: the first one caught none of them."""
+    (tmp_path / "trials").mkdir()
+    looks = iter([[], ["new", "old"], ["new"], ["new"]])
+    monkeypatch.setattr(disk, "_listed", lambda top: next(looks))
+    assert disk.Disk(tmp_path).direct("trials") == ["trials/new"]

@@ -47,6 +47,9 @@ WRONG: dict[str, tuple[list[str], list[str]]] = {
     "plugin": ([*RUN, "--plugin", "nothing.py"], ["--plugin", "nothing.py"]),
     "train axis": (["train", *SMALL, "optimizer.lr=0.1,0.2"], ["optimizer.lr", "grokstudy run"]),
     "no such study": (["phases", "nothing", "--x", "a"], ["study", "nothing"]),
+    "nothing to train": (["run", "--steps", "5"], ["preset=quad23", "grokstudy list presets"]),
+    "nothing to train alone": (["train"], ["preset=quad23", "grokstudy list presets"]),
+    "rows of one document": ([*RUN, "--format", "csv"], ["--format", "csv", "table or json"]),
     "measure nothing": (["measure"], ["STUDY", "--weights"]),
     "no group": ([*GROUP, "task.table='0,1,2;1,0,2;2,1,0'"], ["task.table", "no group", "row 1, column 2"]),
     "no identity": ([*GROUP, "task.table='1,0;0,0'"], ["task.table", "no identity"]),
@@ -109,6 +112,14 @@ def test_a_user_sees_one_line_and_exit_code_2(cli: Cli) -> None:
     assert "did you mean 'model'" in result.stderr
     wrong_option = cli.run("run", "--nmae", "x", code=2)
     assert "--nmae" in wrong_option.stderr
+    wrong_value = cli.run("list", "preset", code=2)
+    assert wrong_value.stderr.startswith("error: Invalid value for 'kind': 'preset' is not one of 'tasks'")
+
+
+def test_no_verb_is_answered_with_the_help_alone(cli: Cli) -> None:
+    result = cli.run(code=2)
+    assert "Usage:" in result.stdout
+    assert result.stderr == ""
 
 
 def test_another_base_config_under_the_same_name_is_refused_and_changes_nothing(root: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import grokstudy as gs
 from grokstudy.spec.compose import compose_study
+from grokstudy.store import compact as module
 from grokstudy.store.compact import compact
 from grokstudy.store.counting import PartFiles
 from grokstudy.store.damaged_part import DamagedPartWarning
@@ -89,6 +90,17 @@ def test_a_run_leaves_one_part_of_each_kind_and_the_same_rows(
     assert gs.open(str(root / "s")).phase_diagram("weight_decay", "frac_train", fix={"seed": 0}).identical(diagram)
 
 
+def test_rows_that_are_sorted_in_slices_are_the_same(folder: StudyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _rows(folder)
+    monkeypatch.setattr(module, "AT_A_TIME", 100)
+    assert compact(folder) > 0
+    assert all(_rows(folder)[view].equals(before[view]) for view in VIEWS)
+    with connect([folder]) as connection:
+        stored = connection.execute("SELECT trial_id, step FROM curves").fetchall()
+    assert stored == sorted(stored)
+
+
+@pytest.mark.slow
 def test_a_compacted_study_goes_on_as_one_that_never_was(folder: StudyFolder, tmp_path: Path) -> None:
     """Law: extended = run at once, bit for bit, with a compaction in between."""
     longer = [*ATTEMPTS[-1][1:], "budget=200"]

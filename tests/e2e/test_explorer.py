@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import grokstudy as gs
-from grokstudy.explorer.serve import free_port
 from grokstudy.explorer.view import Cell, cell, command, phase_query, python_call
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.spec.errors import BadInput
+from grokstudy.tracking.ui import free_port
 from tests.explorer import Explorer, explorer
 
 AXES = ("regularization.weight_decay=0,3", "task.frac_train=0.5,0.8", "seed=seeds(2)")
@@ -233,9 +233,9 @@ def test_a_taken_port_leads_to_the_next_free_one() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert port < free_port("127.0.0.1", port) < port + 50
+        assert port < free_port(port, "127.0.0.1") < port + 50
     with pytest.raises(BadInput, match="no address of this machine"):
-        free_port("203.0.113.1", 8501)
+        free_port(8501, "203.0.113.1")
 
 
 def test_a_study_without_trials_says_so(root: str, tmp_path: Path) -> None:

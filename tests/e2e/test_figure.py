@@ -55,7 +55,7 @@ def test_the_suffix_decides_the_format(trial_id: str) -> None:
     ("words", "what"),
     [
         (["fourier_norm"], "NAME: no 'fourier_norm'; did you mean 'fourier_norms'"),
-        ([], "NAME: give a figure: curves, progress"),
+        ([], "NAME: missing, must be one of curves, progress"),
         (["curves", "--step", "end"], "--step: curves shows all steps"),
         (["fourier_norms", "--step", "8"], "got 8"),
         (["fourier_norms", "--out", "a.gif"], r"a\.gif"),
@@ -65,3 +65,8 @@ def test_the_suffix_decides_the_format(trial_id: str) -> None:
 def test_what_cannot_be_drawn_is_refused(trial_id: str, words: list[str], what: str) -> None:
     with pytest.raises(BadInput, match=what):
         CliRunner().invoke(verb, [trial_id, *words], catch_exceptions=False)
+
+
+def test_trial_and_figure_the_wrong_way_round_are_put_right(trial_id: str) -> None:
+    with pytest.raises(BadInput, match=f"the trial comes first: grokstudy figure {trial_id} curves"):
+        CliRunner().invoke(verb, ["curves", trial_id], catch_exceptions=False)

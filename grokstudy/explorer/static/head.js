@@ -8,7 +8,7 @@ export function showHead(box, overview) {
   const planned = counts.planned && counts.planned > counts.trials ? ` of ${count(counts.planned)}` : "";
   const line = el("p", { class: "facts" },
     stateOf(overview),
-    el("span", {}, `${count(counts.trials)}${planned} trials`),
+    el("span", {}, `${count(counts.trials)}${planned} ${counts.trials === 1 && !planned ? "trial" : "trials"}`),
     counts.trials ? outcomes(counts.by_outcome) : null,
   );
   const children = [line];
