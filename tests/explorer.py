@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import uvicorn
 
-from grokstudy.explorer.app import create_app
+from grokstudy.explorer.app import MLFLOW, create_app
 
 SECONDS = 30.0
 """Until the server must have started or answered."""
@@ -58,10 +58,14 @@ class Explorer:
 
 
 @contextmanager
-def explorer(root: str, *, root_path: str = "", sql: bool = True) -> Iterator[Explorer]:
+def explorer(root: str, *, root_path: str = "", sql: bool = True, mlflow: str = MLFLOW) -> Iterator[Explorer]:
     """Serves the studies of a storage root until the block ends."""
     config = uvicorn.Config(
-        create_app(root, root_path=root_path, sql=sql), host="127.0.0.1", port=0, log_level="error", ws="none"
+        create_app(root, root_path=root_path, sql=sql, mlflow=mlflow),
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        ws="none",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

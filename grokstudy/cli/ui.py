@@ -30,6 +30,9 @@ def ui(
         list[str] | None, typer.Option("--allowed-host", help="name under which it is reached, e.g. behind a proxy")
     ] = None,
     root_path: Annotated[str, typer.Option("--root-path", help="path below which a proxy shows it")] = "",
+    mlflow: Annotated[
+        str, typer.Option("--mlflow", help="address of the UI that `grokstudy mlflow` starts, for links to it")
+    ] = "http://127.0.0.1:5000",
     open_browser: Annotated[bool, typer.Option("--open", help="open it in a browser")] = False,
     plugin: Plugins = None,
     storage: Storage = None,
@@ -66,4 +69,4 @@ def ui(
     out.print(f"grokstudy explorer: {address}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
     if open_browser:
         webbrowser.open(address)
-    serve(root, host=host, port=free, root_path=below, hosts=tuple(allowed_host or ()))
+    serve(root, host=host, port=free, root_path=below, hosts=tuple(allowed_host or ()), mlflow=mlflow)

@@ -20,10 +20,13 @@ from grokstudy.explorer.security import BelowPath, SecurityHeaders
 from grokstudy.explorer.studies import Studies
 from grokstudy.spec.errors import BadInput, GrokstudyError
 
+MLFLOW = "http://127.0.0.1:5000"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
-def create_app(root: str, *, root_path: str = "", hosts: tuple[str, ...] = LOOPBACK_HOSTS, sql: bool = True) -> FastAPI:
+def create_app(
+    root: str, *, root_path: str = "", hosts: tuple[str, ...] = LOOPBACK_HOSTS, sql: bool = True, mlflow: str = MLFLOW
+) -> FastAPI:
     """The explorer over the studies of one storage root. It only reads.
 
     Args:
@@ -32,10 +35,12 @@ def create_app(root: str, *, root_path: str = "", hosts: tuple[str, ...] = LOOPB
         hosts: names under which it answers; others get 400 (a page elsewhere could otherwise rebind its name to this
             machine and read the studies).
         sql: whether the page may send SQL; only for loopback.
+        mlflow: address of the UI that `grokstudy mlflow` starts; links lead there.
     """
     app = FastAPI(title="grokstudy", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.studies = Studies(root=root)
     app.state.sql = sql
+    app.state.mlflow = mlflow
     app.state.root_path = root_path
     app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5)
     app.add_middleware(SecurityHeaders)

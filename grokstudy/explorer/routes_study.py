@@ -63,6 +63,14 @@ def download(folder: TheFolder, query: TheQuery, kind: Literal["svg", "pdf", "pn
     )
 
 
+@router.get("/s/{study}/mlflow")
+def mlflow(folder: TheFolder, request: Request, trial: str | None = None) -> Answer:
+    """Where MLflow shows the study, or one of its trials."""
+    from grokstudy.explorer.mlflow_link import mlflow_link  # loads MLflow: seconds that few visits need
+
+    return Answer({"url": mlflow_link(folder, trial, request.app.state.mlflow)})
+
+
 @router.get("/s/{study}/sql")
 def sql(folder: TheFolder, request: Request, q: str = "") -> Answer:
     """Rows of one SELECT over the study's views."""

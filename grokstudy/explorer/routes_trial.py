@@ -32,7 +32,7 @@ def figure(
     folder: TheFolder, prefix: str, name: str, step: str | None = None, dark: Annotated[bool, Query()] = False
 ) -> Answer:
     """One figure of a trial, of one checkpoint where it is of one."""
-    return Answer({"figure": trial_figure(opened(folder, prefix), name, parsed_step(step), dark=dark)})
+    return Answer(trial_figure(opened(folder, prefix), name, parsed_step(step), dark=dark))
 
 
 @router.get("/s/{study}/trial/{prefix}/verification")

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from grokstudy.circuits._verification import Verification
 from grokstudy.explorer.overview import version
+from grokstudy.phase.circuit_figures_plotly import CircuitFigure
 from grokstudy.phase.columns import label
 from grokstudy.phase.theme import themed
 from grokstudy.spec.errors import DamagedFile, unknown
@@ -138,7 +139,17 @@ def figure_names() -> tuple[FigureName, ...]:
     )
 
 
-def trial_figure(trial: Trial, name: str, step: int | str, *, dark: bool) -> go.Figure:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnFigure:
+    """A figure for the page, which says its note below it in lines that wrap."""
+
+    figure: go.Figure
+    note: str
+    least: int
+    """Pixels; on a narrower screen the figure scrolls sideways, alone."""
+
+
+def trial_figure(trial: Trial, name: str, step: int | str, *, dark: bool) -> DrawnFigure:
     """One figure of the trial.
 
     Args:
@@ -151,7 +162,10 @@ def trial_figure(trial: Trial, name: str, step: int | str, *, dark: bool) -> go.
     if name not in known:
         raise unknown("figure", name, known)
     method = getattr(trial.figures, name)
-    return themed(method(step) if known[name].at_step else method(), dark=dark)
+    figure: CircuitFigure = method(step) if known[name].at_step else method()
+    placed = figure.on_page()
+    note = figure.picture.note if figure.picture else ""
+    return DrawnFigure(figure=themed(placed.figure, dark=dark), note=note, least=placed.least)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class CircuitFigure(go.Figure):  # type: ignore[misc]
             raise BadInput(f"path: the folder '{path.parent}' does not exist; create it first.")
         if suffix == ".html":
             title, note = (self._picture.title, self._picture.note) if self._picture else ("", "")
-            path.write_text(page(title, note, [self._on_page()]), encoding="utf-8")
+            path.write_text(page(title, note, [self.on_page()]), encoding="utf-8")
             return path
         if self._picture is None:
             raise BadInput(
@@ -70,8 +70,11 @@ class CircuitFigure(go.Figure):  # type: ignore[misc]
         write_figure(drawn(self._picture), path, suffix[1:])
         return path
 
-    def _on_page(self) -> OnPage:
-        """As wide as the picture asks for; a narrower screen scrolls, so that squares stay squares."""
+    def on_page(self) -> OnPage:
+        """Without title and note, which the page says, and as wide as the picture asks for.
+
+        A narrower screen scrolls, so that squares stay squares.
+        """
         if self._picture is None:
             return OnPage(self)
         wide = int(self._picture.across * self._picture.width * _INCH) + _LEFT + _RIGHT + _BAR

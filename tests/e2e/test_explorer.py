@@ -168,6 +168,7 @@ def test_one_axis_and_no_axis_have_a_page_too(running: Explorer) -> None:
         ("/api/s/s/sql", (("q", "DROP TABLE trials"),), ("DROP", "SELECT")),
         ("/api/s/s/sql", (), ("no query",)),
         ("/api/t/zzzz", (), ("zzzz",)),
+        ("/api/s/s/mlflow", (), ("tracking=none",)),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(

@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+import grokstudy as gs
 from tests import browser
 from tests.e2e.conftest import Cli
+from tests.explorer import explorer
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+    ),  # MLflow's own
+]
 
 STUDY = ["preset=quad23", "regularization.weight_decay=0,1,3", "task.frac_train=0.5,0.7", "seed=seeds(2)"]
 STUDY += ["measures.names=[cross_entropy]", "measures.checkpoints=final", "cluster=none", "--name", "seen"]
@@ -28,11 +35,22 @@ lay out a page says so of MLflow's resizing tables."""
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the study's charts on a running server."""
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """A storage root with the study."""
     browser.chromium()  # before the study is trained in vain
     cli = Cli(tmp_path_factory.mktemp("seen"))
     cli.run("run", *STUDY, "--steps", "600")
+    return cli
+
+
+@pytest.fixture(scope="module")
+def root(cli: Cli) -> str:
+    return str(cli.root)
+
+
+@pytest.fixture(scope="module")
+def shown(cli: Cli) -> Iterator[str]:
+    """Address of the study's charts on a running server."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -78,6 +96,19 @@ def test_the_pages_for_training_stay_when_one_clicks_on(shown: str, tmp_path: Pa
         expect(seen.page.get_by_text("Ask questions about your")).to_have_count(0)
         keep(seen.page, tmp_path, "mlflow-trial")
         _assert_quiet(seen)
+
+
+def test_the_explorer_leads_to_a_trial_s_own_run(shown: str, root: str) -> None:
+    trial = gs.open("seen", root).trials()["trial_id"][0]
+    with explorer(root, mlflow=shown.partition("/#")[0]) as server, browser.page() as seen:
+        seen.page.goto(f"{server.url}/s/seen?trial={trial}")
+        seen.page.locator("#trial button.mlflow").click()
+        address = seen.page.locator("#trial a.mlflow").get_attribute("href")
+        assert address is not None
+        seen.page.goto(address)
+        expect(seen.page.get_by_text(trial).first).to_be_visible()
+        assert server.get("/api/s/seen/mlflow").json["url"].partition("/#")[0] == shown.partition("/#")[0]
+        assert "must be the id" in server.get("/api/s/seen/mlflow", ("trial", "x' OR 1=1")).error
 
 
 def test_the_note_leads_to_the_study_run_with_its_diagram(shown: str, tmp_path: Path) -> None:

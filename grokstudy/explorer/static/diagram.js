@@ -4,6 +4,7 @@ import { base, change, diagramParams, read } from "./address.js";
 import { ofStudy } from "./api.js";
 import { cellText, parseCell } from "./cells.js";
 import { copy, el } from "./dom.js";
+import { mlflowButton } from "./mlflow.js";
 import { draw, forget } from "./plot.js";
 
 // Pixels from a dot within which a click means its trial; plotly's own 20 would leave little of a cell.
@@ -95,6 +96,7 @@ function actions(name, diagram, params) {
     el("button", { type: "button", id: "copy-link", onclick: () => copy(location.href, "Link") }, "Copy link"),
     el("button", { type: "button", id: "copy-python", onclick: () => copy(diagram.python, "Python"), title: diagram.python }, "Copy Python"),
     el("button", { type: "button", id: "copy-command", onclick: () => copy(diagram.command, "Command"), title: diagram.command }, "Copy command"),
+    mlflowButton(name, null),
     ...["svg", "pdf", "csv"].map((kind) => el("a", { class: "button", href: file(kind), download: "" }, kind.toUpperCase())),
   ];
 }

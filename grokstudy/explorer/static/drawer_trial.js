@@ -4,6 +4,7 @@ import { change, read } from "./address.js";
 import { Refusal, ask, ofStudy } from "./api.js";
 import { copy, count, el, message, refusal } from "./dom.js";
 import { chosenTab, tabs } from "./drawer.js";
+import { mlflowButton } from "./mlflow.js";
 import { draw } from "./plot.js";
 
 const TABS = [["curves", "Curves"], ["circuits", "Circuits"], ["verify", "Verify"], ["config", "Config"]];
@@ -42,6 +43,7 @@ function head(page) {
     page.t_mem === null ? null : el("span", {}, `t_mem ${count(page.t_mem)}`),
     page.t_gen === null ? null : el("span", {}, `t_gen ${count(page.t_gen)}`),
     el("button", { type: "button", onclick: () => copy(page.python, "Python"), title: page.python }, "Copy Python"),
+    mlflowButton(page.study, page.trial_id),
     el("button", { type: "button", id: "close-trial", onclick: () => change({ trial: null, tab: null, step: null, figure: null }) }, "Close"));
 }
 
@@ -103,17 +105,20 @@ async function showFigure(box, study, page, name, step) {
   try {
     if (!kept.has(key)) {
       const path = ofStudy(study, "trial", page.trial_id, "figure", name);
-      const { figure } = await ask(path, step === null ? {} : { step });
+      const drawn = await ask(path, step === null ? {} : { step });
       if (kept.size >= MOST_KEPT) kept.delete(kept.keys().next().value);
-      kept.set(key, figure);
+      kept.set(key, drawn);
     }
     if (box.dataset.asked !== key) return;
-    let plot = box.querySelector(":scope > .plot");
+    const { figure, note, least } = kept.get(key);
+    let plot = box.querySelector("#trial-figure");
     if (!plot) {
       plot = el("div", { class: "plot", id: "trial-figure" });
-      box.replaceChildren(plot);
+      box.replaceChildren(el("div", { class: "wide" }, plot), el("p", { class: "note quiet" }));
     }
-    await draw(plot, structuredClone(kept.get(key)), { key: name, name: `${page.trial_id.slice(0, 8)}-${name}` });
+    plot.style.minWidth = `${least}px`;
+    box.querySelector(":scope > .note").textContent = note;
+    await draw(plot, structuredClone(figure), { key: name, name: `${page.trial_id.slice(0, 8)}-${name}` });
     plot.dataset.key = key;
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
