@@ -43,11 +43,13 @@ def _widened(diagram: xr.Dataset, key: str, dim: str, planned: Sequence[Value]) 
         return diagram
     attrs = dict(diagram[dim].attrs)
     fill: dict[Hashable, object] = dict.fromkeys(_COUNTS, 0) | {"outcome": ""}
-    wide = diagram.reindex({dim: levels}, fill_value={**{str(n): np.nan for n in diagram.data_vars}, **fill})
+    named = any(isinstance(value, str) for value in levels)
+    index = np.array(levels, dtype=object if named else float)
+    wide = diagram.reindex({dim: index}, fill_value={**{str(n): np.nan for n in diagram.data_vars}, **fill})
     place = np.array([levels.index(value) for value in present])
     wide = wide.assign({f"trial_cell_{key}": ("trial", place[diagram[f"trial_cell_{key}"].to_numpy()])})
-    if not any(isinstance(value, str) for value in levels):
-        attrs["log"] = is_log(np.array(levels, dtype=float))
+    if not named:
+        attrs["log"] = is_log(index)
     wide[dim].attrs.update(attrs)
     return wide
 
@@ -55,7 +57,9 @@ def _widened(diagram: xr.Dataset, key: str, dim: str, planned: Sequence[Value]) 
 def _joined(present: list[float | str], planned: Sequence[Value]) -> list[float | str]:
     """Levels with trials and planned ones, in the order of an axis; planned ones of another kind are left out."""
     if any(isinstance(value, str) for value in present):
-        return [*present, *(name for name in map(label, planned) if name not in present)]
+        names = list(map(label, planned))
+        # The trials of a fork name their parents by id, the study by name: then there is nothing to add.
+        return [*present, *(name for name in names if name not in present)] if set(present) <= set(names) else present
     numbers = [float(value) for value in planned if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) < len(planned):
         return present

@@ -60,7 +60,13 @@ def test_names_join_behind_those_that_are_there() -> None:
     query = PhaseQuery(x=X, y=Y)
     whole = with_planned(diagram_of(_table([1.0, 4.0], ["sgd", "adamw"]), query), {Y: ("adamw", "muon", "sgd")})
     assert whole["frac_train"].to_numpy().tolist() == ["adamw", "sgd", "muon"]
+    assert whole["frac_train"].dtype == object
     assert whole["trial_cell_y"].to_numpy().tolist() == [1, 0]
+
+
+def test_names_that_the_study_writes_otherwise_are_not_added() -> None:
+    seen = diagram_of(_table([1.0, 4.0], ["6b2699e5@30", "72a3c3ff@30"]), PhaseQuery(x=X, y=Y))
+    assert with_planned(seen, {Y: ("parent@30", "parent@end")}).equals(seen)
 
 
 def test_a_diagram_with_all_its_cells_or_with_bins_stays_as_it_is() -> None:
