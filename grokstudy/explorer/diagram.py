@@ -23,10 +23,9 @@ from grokstudy.phase.page import Key
 from grokstudy.phase.planned import planned_levels, with_planned
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.phase.theme import themed
-from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import asked
-from grokstudy.study.document import stored_spec
+from grokstudy.study.api import Study
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +76,7 @@ def drawn(folder: StudyFolder, query: PhaseQuery, *, dark: bool) -> DrawnDiagram
     Raises:
         BadInput: as `phase_diagram`.
     """
-    diagram = with_planned(read(folder, query), planned_levels(_spec(folder)))
+    diagram = with_planned(read(folder, query), planned_levels(Study(folder=folder).spec))
     data = figure_data(diagram)
     return DrawnDiagram(
         panels=tuple(_panel(diagram, data, facet, dark=dark) for facet in range(len(data.panels))),
@@ -124,12 +123,6 @@ def _clickable(figure: go.Figure) -> go.Figure:
         if np.isnan(heat.z).all():
             heat.update(z=np.zeros_like(heat.z), opacity=0)
     return figure
-
-
-def _spec(folder: StudyFolder) -> StudySpec:
-    spec = stored_spec(folder)
-    assert spec is not None  # the folder was found by its study.yaml
-    return spec
 
 
 def _edges(scale: Scale | None) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ import re
 
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.folder import StudyFolder
-from grokstudy.study.document import stored_spec
+from grokstudy.study.api import Study
 from grokstudy.tracking.browse import study_path, trial_path
 from grokstudy.tracking.settings import redacted, resolved_uri, sqlite_file
 
@@ -24,8 +24,7 @@ def mlflow_link(folder: StudyFolder, trial_id: str | None, local: str) -> str:
         BadInput: the study is not tracked, or MLflow does not show it.
         TrackingUnavailable: no answer.
     """
-    spec = stored_spec(folder)
-    assert spec is not None  # the folder was found by its study.yaml
+    spec = Study(folder=folder).spec
     if not spec.tracking.enabled:
         raise BadInput("mlflow: this study ran with tracking=none; run it again with tracking=mlflow to see it there.")
     if trial_id is not None and not _TRIAL.fullmatch(trial_id):

@@ -22,7 +22,7 @@ from grokstudy.store.damage import damaged_parts
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import asked
 from grokstudy.study.activity import Activity, activity
-from grokstudy.study.document import stored_spec
+from grokstudy.study.api import Study
 
 BINS = 24
 MOST_ERRORS = 5
@@ -82,8 +82,7 @@ class Overview:
 
 def overview(folder: StudyFolder) -> Overview:
     """Reads the study as it stands."""
-    spec = stored_spec(folder)
-    assert spec is not None  # it has a study.yaml, or it would not have been found
+    spec = Study(folder=folder).spec
     driver = activity(folder)
 
     def read(connection: duckdb.DuckDBPyConnection) -> Overview:
@@ -118,8 +117,7 @@ def default_query(folder: StudyFolder) -> PhaseQuery | None:
 @functools.lru_cache(maxsize=64)
 def _default_of(folder: StudyFolder, version: str) -> PhaseQuery | None:
     """Kept while no rows are added: every request of a page needs it."""
-    spec = stored_spec(folder)
-    assert spec is not None  # the folder was found by its study.yaml
+    spec = Study(folder=folder).spec
     return asked([folder], lambda connection: _default(connection, spec, _settings(connection)))
 
 
@@ -176,10 +174,12 @@ def _default(
     labels cut it in two at a ratio that somebody chose.
     """
     varied = {setting.path: setting for setting in settings}
-    planned = [
-        axis.path for axis in spec.axes if len(axis.values) > 1 and axis.path in columns_of(connection, "trials")
+    stored = columns_of(connection, "trials")
+    axes = [
+        axis.path
+        for axis in spec.axes
+        if not is_seed(axis.path) and (axis.path in varied or (len(axis.values) > 1 and axis.path in stored))
     ]
-    axes = [axis.path for axis in spec.axes if axis.path in (*varied, *planned) and not is_seed(axis.path)]
     paths = axes or [path for path in varied if not is_seed(path)] or list(varied)
     if not paths:
         return None

@@ -20,7 +20,7 @@ def serve(root: str, *, host: str, port: int, root_path: str, hosts: tuple[str, 
     app = create_app(
         root,
         root_path=root_path,
-        hosts=(*LOOPBACK_HOSTS, *hosts) if hosts else LOOPBACK_HOSTS,
+        hosts=(*LOOPBACK_HOSTS, *hosts),
         sql=is_loopback(host) and not hosts,  # whoever comes through a proxy is not this machine's user
         mlflow=mlflow,
     )

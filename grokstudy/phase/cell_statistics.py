@@ -11,7 +11,7 @@ from jaxtyping import Int
 from grokstudy.phase.categories import category_names
 from grokstudy.phase.query import SHARES, PhaseQuery
 from grokstudy.phase.statistics import Counts, PerCell, censored_quantiles, counts, medians, shares, widened_intervals
-from grokstudy.phase.times import UNDETERMINED
+from grokstudy.phase.times import UNDETERMINED, delay_ratio
 from grokstudy.spec.outcome import LABELS
 
 
@@ -64,7 +64,7 @@ def cell_statistics(
     both = with_label["grokking"] + with_label["comprehension"]
     memorised, generalised = both + with_label["memorization"], both + with_label["inversion"]
     low, high = widened_intervals(generalised, n, undetermined, query.confidence)
-    delays = np.log10(np.maximum(t_gen, 1) / np.maximum(t_mem, 1))
+    delays = np.log10(delay_ratio(t_mem, t_gen))
     times = {name: censored_quantiles(seen, until, cell, cells) for name, seen in (("t_mem", t_mem), ("t_gen", t_gen))}
     values = table["value"].to_numpy(dtype=float)
     value, value_low, value_high = _value(values, cell, cells, query, undetermined, times)

@@ -131,7 +131,7 @@ def _setting(name: str, column: pd.Series) -> ParallelAxis:
 def _results(frame: pd.DataFrame, budget: int) -> list[ParallelAxis]:
     """t_mem, t_gen, delay and outcome; what was not seen by T has a tick of its own above."""
     t_mem, t_gen = (frame[name].to_numpy(dtype=float) for name in ("t_mem", "t_gen"))
-    delay = np.maximum(t_gen, 1) / np.maximum(t_mem, 1)
+    delay = times.delay_ratio(t_mem, t_gen)
     order = [name for name in OUTCOME_COLOURS if (frame["outcome"] == name).any()]
     return [
         _times("t_mem", t_mem, f"not by {budget:,}"),

@@ -201,7 +201,7 @@ def trial_values(
     if value in ("t_mem", "t_gen"):
         return frame[value]
     if value == "log10_delay_ratio":
-        return np.log10(frame["t_gen"].clip(lower=1) / frame["t_mem"].clip(lower=1))
+        return np.log10(times.delay_ratio(frame["t_mem"], frame["t_gen"]))
     if value == "retention":
         return (frame["retention"] == "kept").astype(float).where(frame["retention"] != "unknown")
     if value == "outcome":

@@ -10,7 +10,7 @@ import pandas as pd
 from grokstudy.phase.report_document import MOST_ROWS, Table, table
 from grokstudy.phase.report_trials import ReportTrials, grouped
 from grokstudy.phase.statistics import censored_quantile, wilson_with_undetermined
-from grokstudy.phase.times import OUTCOMES, UNDETERMINED
+from grokstudy.phase.times import OUTCOMES, UNDETERMINED, delay_ratio
 from grokstudy.spec.outcome import RATIO, TAU
 
 CONFIDENCE = 0.95
@@ -91,7 +91,7 @@ def _median_time(trials: pd.DataFrame, name: str) -> float | None:
 def _statistics(trials: pd.DataFrame, outcomes: Sequence[str]) -> tuple[str, ...]:
     share, low, high = _generalised_share(trials)
     t_mem, t_gen = (trials[name].to_numpy(dtype=float) for name in ("t_mem", "t_gen"))
-    ratios = np.maximum(t_gen, 1) / np.maximum(t_mem, 1)
+    ratios = delay_ratio(t_mem, t_gen)
     ratios = ratios[np.isfinite(ratios)]
     counts = trials["outcome"].value_counts()
     return (

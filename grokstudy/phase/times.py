@@ -163,6 +163,12 @@ def _rising(number: Rows, step: Rows, held: Rows) -> tuple[Rows, Rows, Rows]:
     return tuple(np.concatenate([column[piece] for piece in pieces]) for column in (number, step, held))  # type: ignore[return-value]
 
 
+def delay_ratio(t_mem: Float[np.ndarray, " n"], t_gen: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """t_gen / t_mem in steps, a time of 0 counted as 1; NaN where either was not seen."""
+    ratio: np.ndarray = np.maximum(t_gen, 1) / np.maximum(t_mem, 1)
+    return ratio
+
+
 def _watched(trials: pd.DataFrame) -> pd.Series:
     decided = (trials["status"] == "ended_early") & trials["t_gen"].notna()
     if not decided.any():
