@@ -29,9 +29,10 @@ STUDY = ["preset=quad23", "regularization.weight_decay=0,1,3", "task.frac_train=
 STUDY += ["measures.names=[cross_entropy]", "measures.checkpoints=final", "cluster=none", "--name", "seen"]
 NAMES = [f"wd={wd} frac={frac} s={s}" for wd in ("0", "1", "3") for frac in ("0.5", "0.7") for s in (0, 1)]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\S*")
-KNOWN_ERRORS = ("users/current", "ResizeObserver loop completed")
+KNOWN_ERRORS = re.compile(r"users/current|ResizeObserver loop completed|Error: <\w+> attribute .*static-files/static/js/")
 """MLflow asks itself for a signed-in user, which a server without accounts answers with 404; a browser that is slow to
-lay out a page says so of MLflow's resizing tables."""
+lay out a page says so of MLflow's resizing tables, and MLflow's own charts then draw shapes at places that are no
+numbers for a moment."""
 
 
 @pytest.fixture(scope="module")
@@ -147,5 +148,5 @@ def _until_address(server: subprocess.Popen[str]) -> str:
 
 
 def _assert_quiet(seen: browser.Browsed) -> None:
-    assert not [error for error in seen.errors if not any(known in error for known in KNOWN_ERRORS)]
+    assert not [error for error in seen.errors if not KNOWN_ERRORS.search(error)]
     assert not seen.outside
