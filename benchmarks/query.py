@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import record
 import tables
+from explorer_page import waits
 from mlflow_store import MlflowStore
 from synthetic_study import Size, X, Y, write_study
 
@@ -88,7 +89,20 @@ def asked(root: str, with_curves: Size, many: Size, for_mlflow: Size) -> list[An
             seconds=warm(lambda: click(one, *middle)),
             bar=0.8,
         ),
+        *in_a_browser(one, about, curves),
         *beside_mlflow(root, small, for_mlflow),
+    ]
+
+
+def in_a_browser(study: Study, about: str, curves: str) -> list[Answer]:
+    """What a person waits for in the explorer."""
+    waited = waits(study)
+    page = f"explorer, {about}"
+    return [
+        Answer(question=f"{page}: first paint, cold server", seconds=waited.first_paint, bar=2.0),
+        Answer(question=f"{page}: diagram drawn, cold server", seconds=waited.first_diagram, bar=None),
+        Answer(question=f"{page}: diagram drawn again", seconds=waited.diagram, bar=None),
+        Answer(question=f"explorer: click to a cell's curves out of {curves}", seconds=waited.click, bar=0.8),
     ]
 
 

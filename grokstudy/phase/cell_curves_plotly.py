@@ -15,8 +15,9 @@ from grokstudy.phase.cell_curves import CellCurves, TrialCurve
 from grokstudy.phase.palette import INK, OUTCOME_COLOURS, QUIET
 from grokstudy.phase.theme import LINE_COLOURS, LINE_DASHES, translucent
 
-WEBGL_FROM = 5_000
-"""Points from which lines are drawn by WebGL; fewer are SVG, which zooms and copies better."""
+WEBGL_FROM = 100_000
+"""Points from which lines are drawn by WebGL. Fewer are SVG, which zooms and copies better, and is drawn faster where
+WebGL has no graphics card."""
 _FIRST_STEP = 0.45
 """Where step 0 is drawn on the log axis; rounds to 0 in the hover text."""
 _RUG = -0.06

@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from grokstudy.phase.kept import Kept
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.spec.rows import TrialRow
@@ -24,6 +25,7 @@ DERIVED_COLUMNS: tuple[str, ...] = ("censored", "delay_ratio", "outcome")
 """Columns that the view computes."""
 _LR_WD = ("optimizer.lr", "regularization.weight_decay")
 _MOST_SHOWN = 8
+_VARYING = Kept[tuple[str, ...]](len)
 
 
 def quoted(name: str) -> str:
@@ -85,8 +87,11 @@ def varying(connection: duckdb.DuckDBPyConnection, view: str, names: Sequence[st
 
     One number is compared for each row first, as most settings of a study are equal in all of its trials.
     """
-    if not names:
-        return ()
+    question = f"{view}: {', '.join(map(quoted, names))}"
+    return _VARYING.answer(connection, question, lambda: _varying(connection, view, names)) if names else ()
+
+
+def _varying(connection: duckdb.DuckDBPyConnection, view: str, names: Sequence[str]) -> tuple[str, ...]:
     all_ = ", ".join(map(quoted, names))
     mixed = f"SELECT min(key) IS DISTINCT FROM max(key) FROM (SELECT hash({all_}) AS key FROM {view})"
     if not connection.execute(mixed).fetchall()[0][0]:

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from grokstudy.phase import columns, times
+from grokstudy.phase.continuous import is_continuous
+from grokstudy.phase.kept import Kept
 from grokstudy.phase.places import Place, parse_place, read_at
 from grokstudy.phase.rule import RULE_COLUMNS, Rule, parse_rule
-from grokstudy.spec.axes import Value
+from grokstudy.spec.axes import Axis, Value
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.spec.outcome import LABELS, RATIO, TAU
 
@@ -27,6 +29,7 @@ _FACTS = (
     *("t_mem", "t_gen", "t_lose", "diverged_step", "test_loss"),
 )
 """Columns that every diagram reads."""
+_TABLES = Kept[pd.DataFrame](lambda table: table.size)
 _NO_TRIALS = "The study has no trials yet; run it, or wait for its first pack to finish."
 _AT_THE_END = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
 """Columns of trials that hold the last evaluation."""
@@ -77,12 +80,23 @@ class PhaseQuery:
         return None if self.at is None else parse_place(self.at)
 
 
-def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.DataFrame:
+def readings(
+    connection: duckdb.DuckDBPyConnection, query: PhaseQuery, axes_of_study: Sequence[Axis] = ()
+) -> pd.DataFrame:
     """One row per counting trial, in a fixed order whatever the order of the stored rows.
 
     Columns: trial_id, x, y, facet (y and facet NULL if not asked), seed, t_mem, t_gen, retention, outcome, censored_at,
     determined, value. Times are in steps, NaN if not seen by T. `attrs`: x, y, facet (full names), value, budget (T),
     budget_source, tau, ratio, rule, at, fix, study.
+
+    Without `bins`, a continuous axis that is fixed keeps all its trials, since none lies at the very value: its column
+    is added under its path, and `attrs["slices"]` holds the value. `attrs["continuous"]`: the drawn and sliced axes
+    that have no cells; both are there only if there is one.
+
+    Args:
+        connection: has the views of the studies.
+        query: what is asked.
+        axes_of_study: which of them are intervals; without, an axis of many numbers counts as one.
 
     Raises:
         BadInput: an unknown name, a varying setting that is neither drawn nor fixed, a value that needs `at`, a budget
@@ -99,7 +113,8 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
     frame = _needed(connection, query, names, tuple(axes.values()), [column for column, _ in fix])
     if frame.empty:
         raise BadInput(_NO_TRIALS)
-    frame = columns.fixed(frame, fix)
+    slices = {} if query.bins else _slices(frame, fix, axes_of_study)
+    frame = columns.fixed(frame, [pair for pair in fix if pair[0] not in slices])
     columns.refuse_silent_average(frame, tuple(axes.values()), [column for column, _ in fix])
     if query.tau != TAU or query.rule is not None:
         again = times.reread(connection, frame["trial_id"], query.tau, query.parsed_rule())
@@ -117,9 +132,11 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
                 for name in ("seed", "t_mem", "t_gen", "retention", "outcome", "censored_at", "determined")
             },
             "value": trial_values(connection, query, frame, names),
+            **{path: frame[path] for path in slices},
         }
     )
     table = table.reset_index(drop=True)
+    continuous = [path for path in (*axes.values(), *slices) if is_continuous(path, frame[path], axes_of_study)]
     table.attrs = {
         "study": ", ".join(_distinct(frame["study"])),
         **{key: axes.get(key) for key in ("x", "y", "facet")},
@@ -131,8 +148,23 @@ def readings(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> pd.Dat
         "rule": query.rule,
         "at": query.at,
         "fix": ", ".join(f"{column}={columns.label(value)}" for column, value in fix),
+        **({"continuous": continuous, "slices": slices} if continuous else {}),
     }
     return table
+
+
+def _slices(
+    frame: pd.DataFrame, fix: Sequence[tuple[str, Value]], axes_of_study: Sequence[Axis]
+) -> dict[str, float]:
+    """The number at which each continuous axis is fixed. Raises BadInput for what is none."""
+    found: dict[str, float] = {}
+    for path, value in fix:
+        if is_continuous(path, frame[path], axes_of_study):
+            try:
+                found[path] = float(value)  # type: ignore[arg-type]
+            except (TypeError, ValueError):
+                raise BadInput(f"fix {path}: got '{columns.label(value)}', must be a number.") from None
+    return found
 
 
 def value_names(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
@@ -177,8 +209,13 @@ def _needed(
 
 
 def _by_id(connection: duckdb.DuckDBPyConnection, wanted: Sequence[str]) -> pd.DataFrame:
-    chosen = ", ".join(map(columns.quoted, wanted))
-    table = connection.sql(f"SELECT {chosen} FROM trials").to_arrow_table().combine_chunks()
+    question = f"SELECT {', '.join(map(columns.quoted, wanted))} FROM trials"
+    table = _TABLES.answer(connection, question, lambda: _read_by_id(connection, question))
+    return table.copy(deep=False)  # pandas copies on write: what is kept stays as it is
+
+
+def _read_by_id(connection: duckdb.DuckDBPyConnection, question: str) -> pd.DataFrame:
+    table = connection.sql(question).to_arrow_table().combine_chunks()
     ids = table["trial_id"].chunk(0) if len(table) else pa.array([], pa.string())
     if not pc.all(pc.less_equal(ids[:-1], ids[1:])).as_py():  # a compacted study is sorted
         table = table.take(pc.sort_indices(ids))

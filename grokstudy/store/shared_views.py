@@ -22,13 +22,14 @@ from grokstudy.store.counting import MAKING, database, database_of
 KEPT = 16
 """Sets of views that are kept for the next connection."""
 _NUMBERS = itertools.count()
+_PREFIX = "views_"
 
 
 class _Schema:
     """A schema with views in it, dropped with this object."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, views: tuple[tuple[str, str], ...]) -> None:
-        self.name = f"views_{next(_NUMBERS)}"
+        self.name = f"{_PREFIX}{next(_NUMBERS)}"
         connection.execute(f"CREATE SCHEMA {self.name}")
         weakref.finalize(self, _drop, connection, self.name).atexit = False
         for view, text in views:
@@ -47,6 +48,15 @@ def connected(views: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     connection.execute(f"USE {schema.name}")
     weakref.finalize(connection, id, schema).atexit = False  # holds the schema for as long as the connection lives
     return connection
+
+
+def views_of(connection: duckdb.DuckDBPyConnection) -> str | None:
+    """A name for the views that a connection sees; None if they are not from here.
+
+    Equal names read equal rows, always: parts never change.
+    """
+    name = str(connection.execute("SELECT current_schema()").fetchall()[0][0])
+    return name if name.startswith(_PREFIX) else None
 
 
 @functools.lru_cache(maxsize=KEPT)

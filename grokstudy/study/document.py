@@ -63,7 +63,7 @@ def from_yaml(text: str, where: str) -> StudySpec:
         DamagedFile: the text is no study.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, Loader=yaml.CSafeLoader)  # as safe_load, ten times as fast; every question asks
         sampler = decode_plugin("sampler", document["sampler"])
         assert isinstance(sampler, Sampler)
         return StudySpec(

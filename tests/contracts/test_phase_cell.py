@@ -107,7 +107,7 @@ def test_every_trial_of_a_cell_is_drawn_in_its_outcomes_colour_and_can_be_clicke
 def test_long_curves_are_drawn_by_webgl_and_short_ones_as_svg() -> None:
     connection, _ = with_curves()
     data = cell_curves(connection, cell_trials(connection, PhaseQuery(x=WD), 0.1))
-    many = type(data)(cell=data.cell, title="", note="", curves=data.curves * 20)
+    many = type(data)(cell=data.cell, title="", note="", curves=data.curves * 500)
     kinds = [{trace.type for trace in cell_curves_figure(one).data if trace.meta} for one in (data, many)]
     assert kinds == [{"scatter"}, {"scattergl"}]
 

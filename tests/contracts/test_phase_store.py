@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from grokstudy.phase import export
+from grokstudy.phase import export, kept
 from grokstudy.phase.diagram import phase_diagram
-from grokstudy.phase.query import PhaseQuery
+from grokstudy.phase.query import PhaseQuery, readings
 from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
@@ -59,3 +61,31 @@ def test_a_study_folder_becomes_a_diagram_with_measures_and_curves(tmp_path: Pat
     assert stored["p_gen"].to_numpy().tolist() == [0, 1, 1, 1]
     assert again["value"].to_numpy().tolist() == [500] * 4
     assert export.cells_table(measured)["value"].to_pylist() == [None, 1.5, 1.5, 1.5]
+
+
+def test_what_is_kept_for_the_next_question_neither_hides_new_trials_nor_changes(tmp_path: Path) -> None:
+    folder, asked = StudyFolder.open(str(tmp_path), "real"), PhaseQuery(x="weight_decay")
+    folder.put_trials([row(wd, 0, None) for wd in (0.1, 1.0)])
+    with connect([folder]) as connection:
+        first = readings(connection, asked)
+        first["t_gen"] = 7.0
+        again = readings(connection, asked)
+    assert again["t_gen"].isna().all()
+
+    folder.put_trials([row(3.0, 0, 100)])
+    with connect([folder]) as connection:
+        assert phase_diagram(connection, asked)["p_gen"].to_numpy().tolist() == [0, 0, 1]
+
+
+def test_only_so_much_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "MOST_VALUES", 10)
+    answers, asked = kept.Kept[str](len), Counter[str]()
+
+    def answer(text: str) -> str:
+        asked[text] += 1
+        return text
+
+    with connect([StudyFolder.open(str(tmp_path), "real")]) as connection:
+        for text in ("four", "five5", "four", "sixsix", "four", "five5"):
+            assert answers.answer(connection, text, lambda text=text: answer(text)) == text
+    assert asked == {"four": 1, "five5": 2, "sixsix": 1}

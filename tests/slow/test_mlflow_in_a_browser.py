@@ -29,7 +29,9 @@ STUDY = ["preset=quad23", "regularization.weight_decay=0,1,3", "task.frac_train=
 STUDY += ["measures.names=[cross_entropy]", "measures.checkpoints=final", "cluster=none", "--name", "seen"]
 NAMES = [f"wd={wd} frac={frac} s={s}" for wd in ("0", "1", "3") for frac in ("0.5", "0.7") for s in (0, 1)]
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\S*")
-KNOWN_ERRORS = re.compile(r"users/current|ResizeObserver loop completed|Error: <\w+> attribute .*static-files/static/js/")
+KNOWN_ERRORS = re.compile(
+    r"users/current|ResizeObserver loop completed|Error: <\w+> attribute .*static-files/static/js/"
+)
 """MLflow asks itself for a signed-in user, which a server without accounts answers with 404; a browser that is slow to
 lay out a page says so of MLflow's resizing tables, and MLflow's own charts then draw shapes at places that are no
 numbers for a moment."""
