@@ -77,10 +77,10 @@ def print_rows(frame: pd.DataFrame, form: Format, target: Path | None, *, most: 
     Raises:
         BadInput: Parquet without a file to write to.
     """
+    if form is Format.table and target is not None:
+        form = _format_of(target)
     if form is Format.parquet and target is None:
         raise BadInput("--format: parquet is not text; give --out FILE.parquet.")
-    if form is Format.table and target is not None:
-        raise BadInput(f"--out: a table is for the terminal; give --format csv, json or parquet for '{target}'.")
     if form is Format.parquet:
         frame.to_parquet(target, index=False)
     elif form is Format.csv:
@@ -89,6 +89,14 @@ def print_rows(frame: pd.DataFrame, form: Format, target: Path | None, *, most: 
         _emit(json.dumps(rows_of(frame), allow_nan=False, default=str) + "\n", target)
     else:
         _table(frame, most)
+
+
+def _format_of(target: Path) -> Format:
+    """The format that a file's name asks for."""
+    asked = target.suffix.removeprefix(".").lower()
+    if asked not in (Format.csv, Format.json, Format.parquet):
+        raise BadInput(f"--out: got '{target}', must end in .csv, .json or .parquet, or give --format beside it.")
+    return Format(asked)
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -131,6 +139,8 @@ def _table(frame: pd.DataFrame, most: int | None) -> None:
         table.add_row(*(_cell(value) for value in row))
     wide = out if out.is_terminal else Console(highlight=False, width=10_000, emoji=False)  # a pipe has no width to fit
     wide.print(table, markup=False)
+    if frame.empty:
+        err.print("No rows.")
     if most is not None and len(frame) > most:
         err.print(f"{most} of {len(frame):,} rows; all with --format csv|json|parquet.")
 

@@ -124,7 +124,7 @@ def examples(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> S
             names = ", ".join(str(row["outcome"]) for _, row, _ in part)
             blocks.append(as_picture(figure, f"examples-{start // EXAMPLES_ACROSS + 1}", f"Curves of {names}"))
     blocks.append(_example_table(chosen, trials))
-    return Section("Example runs", tuple(blocks))
+    return Section("Example trials", tuple(blocks))
 
 
 def _phase(diagram: xr.Dataset, shown: Slice, trials: ReportTrials) -> Picture:

@@ -6,12 +6,14 @@ import errno
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -40,6 +42,11 @@ def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]
         raise BadInput(f"tracking.uri: {redacted(uri)} is an MLflow server already; open it in a browser.")
     if not file.exists():
         raise BadInput(f"tracking.uri: no MLflow database at {file}; run a study with tracking.enabled=true first.")
+    if not is_database(file):
+        raise BadInput(
+            f"tracking.uri: {file} is damaged, or no SQLite database. MLflow only shows what the studies hold: move the "
+            "file away and run a study again, which writes its runs anew."
+        )
     ours = entry_points(group="mlflow.app", name=APP_NAME)  # missing in a source tree that was never installed
     return [
         *(sys.executable, "-m", "mlflow", "server"),
@@ -50,6 +57,16 @@ def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]
         *("--uvicorn-opts", "--log-level warning"),
         *(("--app-name", APP_NAME) if ours else ()),
     ]
+
+
+def is_database(file: Path) -> bool:
+    """Whether a file is an SQLite database that can be read."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT name FROM sqlite_master").fetchall()
+    except sqlite3.DatabaseError:
+        return False
+    return True
 
 
 def ui_environment() -> Mapping[str, str]:

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import io
 import socket
+import sqlite3
 import struct
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -17,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from grokstudy.spec.errors import BadInput, GrokstudyError
 from grokstudy.tracking.picture import small
-from grokstudy.tracking.ui import free_port, served
+from grokstudy.tracking.ui import free_port, served, ui_command
 
 HTML = b'<!doctype html><html lang="en"><head><title>MLflow</title></head></html>'
 
@@ -40,6 +42,17 @@ def test_a_taken_port_gives_the_next_free_one() -> None:
 def test_a_port_that_cannot_be_is_refused(port: int) -> None:
     with pytest.raises(BadInput, match=f"--port: got {port}, must lie between 1 and 65535"):
         free_port(port)
+
+
+def test_a_damaged_database_is_named_and_how_to_have_it_again(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE runs (id)")
+    uri = f"sqlite:///{file}"
+    assert uri in ui_command(uri)
+    file.write_bytes(b"no longer a database")
+    with pytest.raises(BadInput, match=r"mlflow\.db is damaged.*run a study again"):
+        ui_command(uri)
 
 
 def test_a_server_that_ends_at_once_is_reported_with_its_exit_code() -> None:

@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 import grokstudy as gs
 from grokstudy.cli.app import app
 from grokstudy.cli.browse import Kind
+from grokstudy.cli.show import Format, print_rows
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.decode import decode_trial
+from grokstudy.spec.errors import BadInput
 from grokstudy.study.board import Board
 from grokstudy.study.run import run_study
 
@@ -80,6 +82,15 @@ def test_python_and_sql_agree_on_shares(root: Path) -> None:
     assert diagram["n"].values.tolist() == [[2, 2], [2, 2]]
     assert set(study.trials("t_gen IS NULL")["outcome"]) <= {"memorization", "confusion"}
     assert study.curves("weight_decay = 3")["trial_id"].nunique() == 4
+
+
+def test_the_name_of_a_file_says_its_format(root: Path, tmp_path: Path) -> None:
+    for suffix, read in (("csv", pd.read_csv), ("json", pd.read_json), ("parquet", pd.read_parquet)):
+        target = tmp_path / f"trials.{suffix}"
+        _invoke(root, "trials", "s", "--out", str(target))
+        assert len(read(target)) == len(gs.open("s", str(root)).trials())
+    with pytest.raises(BadInput, match=r"trials\.txt', must end in \.csv, \.json or \.parquet"):
+        print_rows(pd.DataFrame(), Format.table, tmp_path / "trials.txt")
 
 
 def test_a_times_reading_at_another_tau_runs_nothing(root: Path) -> None:

@@ -10,12 +10,21 @@ export const base = root;
 export function read() {
   const path = location.pathname.slice(root.length);
   const [, kind, ...rest] = path.split("/");
-  const name = decodeURIComponent(rest.join("/"));
+  const name = decoded(rest.join("/"));
   const params = new URLSearchParams(location.search);
   if (kind === "s" && name) return { page: "study", name, params };
   if (kind === "t" && name) return { page: "trial", name, params };
   if (kind) return { page: "unknown", name: path, params };
   return { page: "list", name: "", params };
+}
+
+/** A part of an address as text; one that is no valid escape stands for itself, and then names nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 export function studyPath(name, params) {
