@@ -74,6 +74,60 @@ QUERY_COLUMNS: Columns = (
     ("seconds", number("seconds")),
     ("asked for", number("bar", "g")),
 )
+BOUNDARY_COLUMNS: Columns = (
+    ("truth", lambda row: f"{row['truth']}, {row['target']:.0%}"),
+    ("sampler", lambda row: reached(row, "sampler")),
+    ("each seed", lambda row: ", ".join("-" if n is None else str(n) for n in row["sampler_each"])),
+    ("Sobol", lambda row: reached(row, "sobol")),
+    ("grid", lambda row: reached(row, "grid")),
+    ("grid's pixels", lambda row: reached(row, "pixels")),
+    ("times fewer than Sobol", lambda row: fewer(row, "sobol")),
+    ("times fewer than grid", lambda row: fewer(row, "grid")),
+    ("full runs: sampler", number("sampler_spent")),
+    ("full runs: Sobol", number("sobol_spent")),
+)
+BOUNDARY_TRUST_COLUMNS: Columns = (
+    ("truth", lambda row: row["truth"]),
+    ("checks", number("checks", "d")),
+    ("area", number("area", ".1%")),
+    ("boundary distance", number("distance")),
+    ("expected / true", number("expected_over_true", ".2f")),
+    ("within a factor 2", number("within_two", ".0%")),
+    ("in band: t_mem", number("coverage_mem", ".0%")),
+    ("t_gen", number("coverage_gen", ".0%")),
+    ("delay", number("coverage_delay", ".0%")),
+    ("all", number("coverage", ".0%")),
+)
+SIDE_COLUMNS: Columns = (
+    ("", lambda row: row["way"]),
+    ("trials", number("trials", ",d")),
+    ("updates", number("steps", ",d")),
+    ("CPU-s of stepping", number("cpu_seconds", ",.0f")),
+)
+REFILL_COLUMNS: Columns = (
+    ("finished trials", number("trials", "d")),
+    ("first of a process, s", number("cold")),
+    ("later, s", number("warm")),
+    ("asked for", number("bar", "g")),
+)
+
+
+def reached(row: Mapping[str, Any], design: str) -> str:
+    """Trials to the target; or the most that were tried, and the area then missed."""
+    if design not in row:
+        return ""
+    if row[design] is not None:
+        return format(row[design], ".0f")
+    return f"> {row[f'{design}_cap']} ({row[f'{design}_last']:.1%})"
+
+
+def fewer(row: Mapping[str, Any], design: str) -> str:
+    """How many times the sampler's trials another design takes; a bound if that never arrived."""
+    if design not in row or row["sampler"] is None:
+        return ""
+    if row[design] is None:
+        return f"> {row[f'{design}_cap'] / row['sampler']:.1f}"
+    return format(row[design] / row["sampler"], ".1f")
 
 
 def step_table(numbers: Mapping[str, Any]) -> str:
@@ -125,6 +179,33 @@ def query_table(numbers: Mapping[str, Any]) -> str:
     return _table(QUERY_COLUMNS, numbers["results"])
 
 
+def boundary_table(numbers: Mapping[str, Any]) -> str:
+    """Trials to the target."""
+    return _table(BOUNDARY_COLUMNS, numbers["effort"])
+
+
+def boundary_trust_table(numbers: Mapping[str, Any]) -> str:
+    """Calibration and coverage."""
+    return _table(BOUNDARY_TRUST_COLUMNS, numbers["trust"])
+
+
+def boundary_study_table(numbers: Mapping[str, Any]) -> str:
+    """What a real plane took, and whether both ways see the same."""
+    one = numbers["agreement"]
+    sides = _table(SIDE_COLUMNS, numbers["results"])
+    return (
+        f"{sides}\n\nThe sampler's map differs from the grid's majorities in {one['differ']:.1%} of {one['cells']} "
+        f"cells; it expects to be wrong in {one['expected_error']:.1%} of the plane. Its 95 % band of p_gen = .5 "
+        f"({one['half_width']:.3g} in frac_train on either side) meets the two train fractions, {one['spacing']:.2g} "
+        f"apart, between which the grid's share passes .5 at {one['within']} of {one['columns']} weight decays."
+    )
+
+
+def refill_table(numbers: Mapping[str, Any]) -> str:
+    """Seconds of a refill."""
+    return _table(REFILL_COLUMNS, numbers["refill"])
+
+
 TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "step_time": ("step_time", step_table),
     "products": ("step_time", product_table),
@@ -134,6 +215,10 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "measures": ("measures", measure_table),
     "study_overhead": ("study_overhead", overhead_table),
     "query": ("query", query_table),
+    "boundary_study": ("boundary_study", boundary_study_table),
+    "boundary": ("boundary", boundary_table),
+    "boundary_trust": ("boundary", boundary_trust_table),
+    "refill": ("boundary", refill_table),
 }
 """By its name in the page: the question in results.json that it answers."""
 COMMANDS = {
@@ -143,6 +228,8 @@ COMMANDS = {
     "measures": "python benchmarks/measures.py",
     "study_overhead": "python benchmarks/study_overhead.py",
     "query": "python benchmarks/query.py",
+    "boundary_study": "python benchmarks/boundary_study.py",
+    "boundary": "python benchmarks/boundary.py",
 }
 
 

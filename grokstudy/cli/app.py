@@ -10,8 +10,10 @@ from rich.console import Console
 from grokstudy.cli import (
     browse,
     compare,
+    critical,
     export,
     figure,
+    fit,
     measure,
     phases,
     progress,
@@ -32,7 +34,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verbs in (run, measure, verify, export, phases, compare, progress, figure, report, read, browse, ui, share):
+for verbs in (
+    run,
+    critical,
+    measure,
+    verify,
+    export,
+    phases,
+    compare,
+    fit,
+    progress,
+    figure,
+    report,
+    read,
+    browse,
+    ui,
+    share,
+):
     verbs.add_to(app)
 
 

@@ -33,7 +33,15 @@ def phases(
     budget: Budget = None,
     rule: Rule = None,
     at: At = None,
-    bins: Annotated[int | None, typer.Option("--bins", help="bins of continuous axes")] = None,
+    bins: Annotated[
+        int | None, typer.Option("--bins", help="bins of continuous axes, in place of a fitted posterior")
+    ] = None,
+    boundary: Annotated[
+        str | None,
+        typer.Option(
+            "--boundary", help="line over a figure's cells: logistic or gp; continuous axes have a posterior's"
+        ),
+    ] = None,
     overlay: Annotated[
         Path | None,
         typer.Option("--overlay", help="CSV or JSON of points; columns named like the axes"),
@@ -44,9 +52,15 @@ def phases(
 ) -> None:
     """A phase diagram of a study under any threshold, ratio, budget or rule, without running anything.
 
+    An axis that was drawn from an interval has no cells: the diagram is a fitted posterior with every trial over it.
+
     Example: grokstudy phases demo --x weight_decay --y frac_train --value log10_delay_ratio --out delay.png
     """
+    import pandas as pd
+
     from grokstudy.phase.export import cells_table, check_suffix, to_json, write
+    from grokstudy.phase.posterior import is_posterior
+    from grokstudy.phase.posterior_words import summary
     from grokstudy.study.api import open
 
     if target is not None:
@@ -65,11 +79,17 @@ def phases(
         rule=rule,
         at=at,
         bins=bins,
+        boundary=boundary,
     )
+    if "caution" in diagram.attrs:
+        err.print(diagram.attrs["caution"])
     if target is not None:
         out.print(str(write(diagram, target, overlay)), markup=False)
     elif format is Format.json:
         print(to_json(diagram))
+    elif is_posterior(diagram) and format is Format.table:
+        print_rows(pd.DataFrame(summary(diagram), columns=["", "posterior"]), format, None)
+        err.print("A picture: --out phase.png (or .html .svg .pdf); the posterior on a lattice: --format csv|json.")
     else:
         cells = cells_table(diagram).to_pandas()
         print_rows(cells[_short(cells.columns)] if format is Format.table else cells, format, None)

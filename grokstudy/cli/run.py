@@ -58,10 +58,10 @@ def run(
     Example: grokstudy run preset=quad23 'regularization.weight_decay=log(0.1,10,9)' 'seed=seeds(3)' --name mine
     """
     check_document(format)
-    with _polite():
-        spec = _composed(words, name, steps, config_dir, plugin)
+    with polite():
+        spec = composed(words, name, steps, config_dir, plugin)
         if dry_run:
-            _dry_run(spec, only_censored, format)
+            describe(spec, only_censored, format)
         else:
             _run(spec, format, progress, only_censored=only_censored, max_hours=max_hours)
 
@@ -80,10 +80,10 @@ def train(
     Example: grokstudy train preset=small31 optimizer.lr=0.001
     """
     check_document(format)
-    with _polite():
+    with polite():
         from grokstudy.study.launch import one_trial
 
-        spec = _composed(words and [*words, "cluster=none"], name, steps, config_dir, plugin)
+        spec = composed(words and [*words, "cluster=none"], name, steps, config_dir, plugin)
         threads_given = any(word.startswith("engine.threads=") for word in words or [])
         _run(one_trial(spec, name=name, threads_given=threads_given), format, progress)
 
@@ -94,12 +94,12 @@ def demo(format: Output = Format.table, progress: Progress = Mode.auto) -> None:
     Example: grokstudy demo
     """
     check_document(format)
-    with _polite():
-        _run(_composed(["study=demo"], None, None, None, None), format, progress)
+    with polite():
+        _run(composed(["study=demo"], None, None, None, None), format, progress)
 
 
 @contextmanager
-def _polite() -> Iterator[None]:
+def polite() -> Iterator[None]:
     """Says what became of an interrupt that comes before the first trial, or a second time."""
     try:
         yield
@@ -108,7 +108,7 @@ def _polite() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _composed(
+def composed(
     words: list[str] | None, name: str | None, steps: int | None, config_dir: Path | None, plugin: list[Path] | None
 ) -> StudySpec:
     """The study that the words describe. Without any, the defaults would train for minutes what nobody asked for."""
@@ -144,6 +144,7 @@ def _run(
                 "outcomes": result.outcomes,
                 "report": [f"{folder}/report/{name}" for name in result.report],
                 "stopped": result.stopped,
+                "over": result.over,
             }
         )
     else:
@@ -159,6 +160,9 @@ def _summary(spec: StudySpec, result: StudyResult, elapsed: str) -> str:
     counts = f" ({counts})" if counts else ""
     if result.stopped:
         return f"{spec.name}: stopped after {result.ran} trials{counts}. {GOES_ON}"
+    if result.over is not None:
+        did = "nothing to do" if result.ran == 0 else f"ran {result.ran} of {result.planned} trials in {elapsed}"
+        return f"{spec.name}: {did}{counts}. The sampler is done: {result.over}."
     if result.ran == 0:
         return f"{spec.name}: nothing to do, all {result.planned} trials have {spec.budget:,} steps{counts}."
     return f"{spec.name}: ran {result.ran} of {result.planned} trials in {elapsed}{counts}."
@@ -187,38 +191,49 @@ def _next_steps(spec: StudySpec, result: StudyResult) -> None:
         out.print(f"  {label:8} {text}", markup=False)
 
 
-def _dry_run(spec: StudySpec, only_censored: bool, form: Format) -> None:
+def describe(spec: StudySpec, only_censored: bool, form: Format) -> None:
+    """What a run of the study would do, without doing it."""
     import yaml
 
     from grokstudy.execution.executor import executor
     from grokstudy.study.document import to_yaml
-    from grokstudy.study.estimate import estimate
-    from grokstudy.study.run import plan_study
+    from grokstudy.study.estimate import at_most, estimate
+    from grokstudy.study.run import plan_study, with_next_batch
 
     with executor(spec.cluster) as execution:
         slots = execution.slots()
-    plan = plan_study(spec, slots, only_censored=only_censored)
+    plan = with_next_batch(plan_study(spec, slots, only_censored=only_censored))
     cost = estimate(plan, slots)
+    whole = at_most(plan, cost, slots)
+    done = len(plan.trials) - len(plan.left)
     if form is Format.json:
         print_json(
             {
                 "study": spec.name,
-                "trials": len(plan.trials),
-                "done": len(plan.trials) - len(plan.left),
+                "trials": plan.planned,
+                "done": done,
                 "packs": [len(job.trials) for job in plan.jobs],
                 "slots": slots,
                 "steps": plan.updates,
-                "seconds": cost.seconds,
-                "bytes": cost.bytes,
+                "seconds": whole.seconds,
+                "bytes": whole.bytes,
                 "settings": yaml.safe_load(to_yaml(plan.spec)),
             }
         )
         return
     out.print(to_yaml(spec), markup=False)
     sizes = [len(job.trials) for job in plan.jobs]
-    out.print(f"trials   {len(plan.trials)} ({len(plan.trials) - len(plan.left)} done already)")
-    out.print(f"packs    {len(sizes)} of {min(sizes, default=0)}-{max(sizes, default=0)} trials, {slots} at a time")
-    out.print(f"steps    {plan.updates:,}")
-    out.print(f"time     about {duration(cost.seconds)} of stepping on this machine")
-    out.print(f"disk     at most {size(cost.bytes)}")
+    adaptive = plan.asker is not None
+    out.print(f"trials   {'at most ' if adaptive and not plan.over else ''}{plan.planned} ({done} done already)")
+    if plan.over is not None:
+        out.print(f"sampler  done: {plan.over}", markup=False)
+    packs = "next " if adaptive else ""
+    out.print(
+        f"packs    {packs}{len(sizes)} of {min(sizes, default=0)}-{max(sizes, default=0)} trials, {slots} at a time"
+    )
+    out.print(f"steps    {packs}{plan.updates:,}")
+    if adaptive and plan.left:
+        out.print(f"         about {cost.seconds * min(slots, len(plan.jobs)) / len(plan.left):.2g} s for one trial")
+    out.print(f"time     {'at most ' if adaptive else ''}about {duration(whole.seconds)} of stepping on this machine")
+    out.print(f"disk     at most {size(whole.bytes)}")
     err.print("Nothing was run or written.")

@@ -21,9 +21,11 @@ from grokstudy.phase.survival import survival_data
 from grokstudy.phase.survival_plotly import survival_figure
 from grokstudy.phase.theme import themed
 from grokstudy.phase.trials_table import TrialsTable, trials_table
+from grokstudy.spec.axes import Axis
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import asked
+from grokstudy.study.api import Study
 
 MOST_CELLS = 6
 """Cells that stand side by side."""
@@ -63,9 +65,12 @@ def curves(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dar
     Raises:
         BadInput: a cell that the diagram does not have, or too many of them.
     """
+    axes = Study(folder=folder).spec.axes
     read = asked(
         [folder],
-        lambda connection: [(trials, cell_curves(connection, trials)) for trials in _trials(connection, query, cells)],
+        lambda connection: [
+            (trials, cell_curves(connection, trials)) for trials in _trials(connection, query, cells, axes)
+        ],
     )
     return tuple(
         DrawnCell(cell=drawn.cell, n=len(trials), figure=themed(cell_curves_figure(drawn), dark=dark))
@@ -75,7 +80,8 @@ def curves(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dar
 
 def survival(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dark: bool) -> go.Figure:
     """Kaplan-Meier curves of the cells in one figure. Errors as `curves`; also cells without trials."""
-    found = asked([folder], lambda connection: _trials(connection, query, cells))
+    axes = Study(folder=folder).spec.axes
+    found = asked([folder], lambda connection: _trials(connection, query, cells, axes))
     if not any(len(trials) for trials in found):
         raise BadInput("cell: no trial of this cell has finished yet.")
     return themed(survival_figure(survival_data(found)), dark=dark)
@@ -83,9 +89,10 @@ def survival(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, d
 
 def listed(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> ListedTrials:
     """The trials of the cells; of the whole diagram if there are none. Errors as `curves`."""
+    axes = Study(folder=folder).spec.axes
 
     def read(connection: duckdb.DuckDBPyConnection) -> ListedTrials:
-        table = pd.concat(_trials(connection, query, cells)) if cells else readings(connection, query)
+        table = pd.concat(_trials(connection, query, cells, axes)) if cells else readings(connection, query, axes)
         return ListedTrials(
             table=trials_table(connection, table.head(MOST_LINES)), left_out=max(len(table) - MOST_LINES, 0)
         )
@@ -94,8 +101,13 @@ def listed(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> Lis
 
 
 def parallel(folder: StudyFolder, query: PhaseQuery, *, dark: bool) -> go.Figure:
-    """All trials as lines over their settings and times. Errors as `readings`."""
-    data = asked([folder], lambda connection: parallel_data(connection, dataclasses.replace(query, facet=None)))
+    """All trials as lines over their settings and times, also those beside a slice. Errors as `readings`."""
+    intervals = {name for axis in Study(folder=folder).spec.axes if axis.is_interval for name in _names(axis.path)}
+    kept = () if query.bins is None else intervals
+    fix = tuple(pair for pair in query.fix if pair[0] in kept or pair[0] not in intervals)
+    data = asked(
+        [folder], lambda connection: parallel_data(connection, dataclasses.replace(query, facet=None, fix=fix))
+    )
     return themed(parallel_figure(data), dark=dark)
 
 
@@ -103,17 +115,27 @@ def compared(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> C
     """The settings in which the last two open cells differ. Errors as `curves`; also fewer than two."""
     if len(cells) < 2:
         raise BadInput("cell: open a second cell beside the first (hold Shift and click) to see in what they differ.")
+    axes = Study(folder=folder).spec.axes
 
     def read(connection: duckdb.DuckDBPyConnection) -> ComparedCells:
-        a, b = _trials(connection, query, cells[-2:])
+        a, b = _trials(connection, query, cells[-2:], axes)
         found = differences(connection, a["trial_id"].tolist(), b["trial_id"].tolist())
         return ComparedCells(a=a.attrs["cell"], b=b.attrs["cell"], differences=found)
 
     return asked([folder], read)
 
 
-def _trials(connection: duckdb.DuckDBPyConnection, query: PhaseQuery, cells: Sequence[Cell]) -> list[pd.DataFrame]:
+def _names(path: str) -> tuple[str, str]:
+    """What a query may call a setting."""
+    return path, path.rpartition(".")[2]
+
+
+def _trials(
+    connection: duckdb.DuckDBPyConnection, query: PhaseQuery, cells: Sequence[Cell], axes: Sequence[Axis]
+) -> list[pd.DataFrame]:
     if len(cells) > MOST_CELLS:
         raise BadInput(f"cell: {len(cells)} cells are open, at most {MOST_CELLS} stand side by side; close some.")
-    table = readings(connection, query)
+    table = readings(connection, query, axes)
+    if "continuous" in table.attrs and query.bins is None:
+        raise BadInput("cell: this diagram has no cells; click a point for its trial, or give bins (bins=12).")
     return [trials_at(table, query, cell.x, cell.y, cell.facet) for cell in cells]

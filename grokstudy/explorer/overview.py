@@ -14,9 +14,12 @@ import numpy as np
 from grokstudy.explorer.colours import Colours, colours
 from grokstudy.phase.axis import MOST_CELLS
 from grokstudy.phase.columns import columns_of, config_paths, label, quoted
+from grokstudy.phase.continuous import middle
+from grokstudy.phase.proposals import proposals
 from grokstudy.phase.query import PhaseQuery, value_names
 from grokstudy.samplers.grid import Grid
-from grokstudy.spec.axes import is_seed
+from grokstudy.samplers.surrogate.space import Dimension
+from grokstudy.spec.axes import Axis, is_seed
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.damage import damaged_parts
 from grokstudy.store.folder import StudyFolder
@@ -24,7 +27,6 @@ from grokstudy.store.views import asked
 from grokstudy.study.activity import Activity, activity
 from grokstudy.study.api import Study
 
-BINS = 24
 MOST_ERRORS = 5
 
 
@@ -46,6 +48,8 @@ class Setting:
     levels: tuple[Level, ...]
     """Its values in order; empty if there are more than MOST_CELLS."""
     n_levels: int
+    middle: str | None = None
+    """Of an interval: where it is held while it is not drawn."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,15 @@ class Counts:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How far a sampler that chooses as it goes has come."""
+
+    proposals: int
+    expected_error: float | None
+    """Share of the axes' volume that it expected to be misclassified when it proposed last; None = it does not say."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """A study as its page shows it before any diagram."""
 
@@ -67,6 +80,8 @@ class Overview:
     counts: Counts
     activity: Activity | None
     """What its driver is doing right now; None if nobody runs it."""
+    search: Search | None
+    """None for a sampler that keeps no account of its proposals."""
     settings: tuple[Setting, ...]
     colours: tuple[Colours, ...]
     """What is offered as colour."""
@@ -87,11 +102,12 @@ def overview(folder: StudyFolder) -> Overview:
 
     def read(connection: duckdb.DuckDBPyConnection) -> Overview:
         counts = _counts(connection, spec, driver)
-        settings = _settings(connection) if counts.trials else ()
+        settings = _with_middles(_settings(connection), spec) if counts.trials else ()
         return Overview(
             name=folder.name,
             counts=counts,
             activity=driver,
+            search=_search(connection),
             settings=settings,
             colours=colours(value_names(connection), columns_of(connection, "trials")),
             default=_default(connection, spec, settings) if counts.trials else None,
@@ -104,8 +120,8 @@ def overview(folder: StudyFolder) -> Overview:
 
 
 def version(folder: StudyFolder) -> str:
-    """A text that changes when rows of trials, measures or checkpoints are added or compacted."""
-    parts = [name for kind in ("trials", "measures", "checkpoints") for name in folder.parts(kind)]
+    """A text that changes when rows of trials, measures, checkpoints or proposals are added or compacted."""
+    parts = [name for kind in ("trials", "measures", "checkpoints", "proposals") for name in folder.parts(kind)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -118,7 +134,7 @@ def default_query(folder: StudyFolder) -> PhaseQuery | None:
 def _default_of(folder: StudyFolder, version: str) -> PhaseQuery | None:
     """Kept while no rows are added: every request of a page needs it."""
     spec = Study(folder=folder).spec
-    return asked([folder], lambda connection: _default(connection, spec, _settings(connection)))
+    return asked([folder], lambda connection: _default(connection, spec, _with_middles(_settings(connection), spec)))
 
 
 def level(value: object) -> Level:
@@ -135,6 +151,14 @@ def _counts(connection: duckdb.DuckDBPyConnection, spec: StudySpec, driver: Acti
         by_status={str(name): int(n) for name, n in rows.groupby("status")["n"].sum().items()},
         by_outcome={str(name): int(n) for name, n in rows.groupby("outcome", dropna=True)["n"].sum().items()},
     )
+
+
+def _search(connection: duckdb.DuckDBPyConnection) -> Search | None:
+    proposed = proposals(connection)
+    if proposed.empty:
+        return None
+    said = proposed["expected_error"].dropna()
+    return Search(proposals=len(proposed), expected_error=float(said.iloc[-1]) if len(said) else None)
 
 
 def _planned(spec: StudySpec) -> int | None:
@@ -178,19 +202,53 @@ def _default(
     axes = [
         axis.path
         for axis in spec.axes
-        if not is_seed(axis.path) and (axis.path in varied or (len(axis.values) > 1 and axis.path in stored))
+        if not is_seed(axis.path)
+        and (axis.path in varied or ((axis.is_interval or len(axis.values) > 1) and axis.path in stored))
     ]
     paths = axes or [path for path in varied if not is_seed(path)] or list(varied)
     if not paths:
         return None
-    drawn, rest = paths[:2], paths[2:]
+    value = "log10_delay_ratio" if _delayed(connection) else "p_gen"
+    intervals = {axis.path for axis in spec.axes if axis.is_interval}
+    if not any(path in intervals or (path in varied and not varied[path].levels) for path in paths):
+        drawn, rest, facet = paths[:2], paths[2:], None
+    else:  # names have no place beside an axis without cells
+        names = [path for path in paths if path in varied and _are_names(varied[path].levels)]
+        numbers = [path for path in paths if path not in names]
+        drawn, rest, facet = numbers[:2], [*numbers[2:], *names[1:]], names[0] if names else None
     return PhaseQuery(
         x=drawn[0],
         y=drawn[1] if len(drawn) > 1 else None,
-        value="log10_delay_ratio" if _delayed(connection) else "p_gen",
-        fix=tuple((path, varied[path].levels[0].value) for path in rest if path in varied and varied[path].levels),
-        bins=None if all(varied[path].levels for path in drawn if path in varied) else BINS,
+        facet=facet,
+        value=value,
+        fix=tuple(
+            (path, varied[path].middle or varied[path].levels[0].value)
+            for path in rest
+            if path in varied and (varied[path].middle or varied[path].levels)
+        ),
     )
+
+
+def _with_middles(settings: tuple[Setting, ...], spec: StudySpec) -> tuple[Setting, ...]:
+    """The settings with the middles of those that are intervals of the study."""
+    middles = {axis.path: _middle(axis) for axis in spec.axes if axis.is_interval}
+    return tuple(dataclasses.replace(setting, middle=middles.get(setting.path)) for setting in settings)
+
+
+def _middle(axis: Axis) -> str:
+    assert axis.low is not None
+    assert axis.high is not None
+    return label(middle(Dimension(name=axis.path, low=axis.low, high=axis.high, log=axis.log)))
+
+
+def _are_names(levels: tuple[Level, ...]) -> bool:
+    """Whether values are listed and not all numbers."""
+    try:
+        for one in levels:
+            float(one.value)
+    except ValueError:
+        return True
+    return False
 
 
 def _errors(connection: duckdb.DuckDBPyConnection) -> tuple[tuple[str, int], ...]:

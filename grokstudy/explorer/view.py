@@ -127,6 +127,7 @@ _READERS: dict[str, Callable[[str, str], str | float | int]] = {
     "facet": _text,
     "rule": _text,
     "at": _text,
+    "boundary": _text,
     "tau": _number,
     "ratio": _number,
     "T": _whole,

@@ -10,6 +10,9 @@ import xarray as xr
 from grokstudy.phase import export
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_plotly import phase_figure
+from grokstudy.phase.posterior import is_posterior
+from grokstudy.phase.posterior_figure import posterior_figure
+from grokstudy.phase.posterior_plotly import posterior_plot
 
 
 @xr.register_dataset_accessor("gs")  # type: ignore[no-untyped-call]
@@ -21,6 +24,8 @@ class DiagramAccessor:
 
     def plot(self) -> go.Figure:
         """The diagram as a plotly figure."""
+        if is_posterior(self._diagram):
+            return posterior_plot(posterior_figure(self._diagram))
         return phase_figure(figure_data(self._diagram))
 
     def save(self, path: Path | str) -> Path:

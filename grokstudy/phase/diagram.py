@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import duckdb
 import numpy as np
@@ -14,7 +14,12 @@ from jaxtyping import Int
 
 from grokstudy.phase.axis import AxisCells, axis_cells
 from grokstudy.phase.cell_statistics import CellStatistics, cell_statistics
+from grokstudy.phase.dimensions import dimension_names
+from grokstudy.phase.posterior import posterior_diagram
+from grokstudy.phase.proposals import CHOSEN, is_adaptive, proposals
 from grokstudy.phase.query import PhaseQuery, readings
+from grokstudy.spec.axes import Axis
+from grokstudy.spec.outcome import RATIO
 
 TRIAL_COLUMNS: tuple[str, ...] = (
     "trial_id",
@@ -30,9 +35,16 @@ TRIAL_COLUMNS: tuple[str, ...] = (
     "determined",
     "value",
 )
+_TAKEN = {field.name for field in dataclasses.fields(CellStatistics)} | {"t_gen", "outcome", "trial"}
+"""Names of variables, which no dimension may have."""
 
 
-def phase_diagram(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> xr.Dataset:
+def phase_diagram(
+    connection: duckdb.DuckDBPyConnection,
+    query: PhaseQuery,
+    axes_of_study: Sequence[Axis] = (),
+    ratio_of_study: float = RATIO,
+) -> xr.Dataset:
     """The diagram as a data set over (y, x[, facet]), dimensions named by the axes' leaves.
 
     Data variables: every field of CellStatistics; `trial_*` over the dimension `trial` (one entry per trial); and,
@@ -40,16 +52,32 @@ def phase_diagram(connection: duckdb.DuckDBPyConnection, query: PhaseQuery) -> x
     and NaN.
     `attrs` say study, tau, ratio, budget (T) and where it comes from, rule, at, fix.
 
+    An axis without cells (an interval of the study, or more numbers than there is room for) makes it a posterior on a
+    lattice, unless `bins` are asked for: see `posterior_diagram`.
+
+    Args:
+        connection: has the views of the studies.
+        query: what is asked.
+        axes_of_study: which of them are intervals; without, an axis of many numbers counts as one.
+        ratio_of_study: R that an adaptive sampler predicted outcomes with.
+
     Raises:
-        BadInput: see `readings`; also an axis with too many values and no bins.
+        BadInput: see `readings` and `posterior_diagram`; also an axis with too many names.
     """
-    return diagram_of(readings(connection, query), query)
+    table = readings(connection, query, axes_of_study)
+    if query.bins is None and "continuous" in table.attrs:
+        return posterior_diagram(table, query, axes_of_study, proposals(connection), ratio_of_study)
+    diagram = diagram_of(table, query)
+    diagram.attrs["boundary"] = query.boundary
+    if is_adaptive(proposals(connection)):
+        diagram.attrs["caution"] = CHOSEN
+    return diagram
 
 
 def diagram_of(table: pd.DataFrame, query: PhaseQuery) -> xr.Dataset:
     """The diagram of given readings; see `phase_diagram`."""
     axes = [axis_cells(key, table.attrs[key], table[key], _bins(key, query)) for key in _drawn(table)]
-    names = _dimension_names([axis.path for axis in axes])
+    names = dimension_names([axis.path for axis in axes], _TAKEN)
     shape = tuple(len(axis.values) for axis in axes)
     cell = np.ravel_multi_index(tuple(axis.cell_of for axis in axes), shape)
     statistics = cell_statistics(table, cell, math.prod(shape), query)
@@ -74,7 +102,7 @@ def diagram_of(table: pd.DataFrame, query: PhaseQuery) -> xr.Dataset:
         data["outcome"] = _stored((*names, "seed"), _spread(_plain(table["outcome"]), place, block, ""))
     dims = dict(zip(_drawn(table), names, strict=True))
     attrs = {
-        **table.attrs,
+        **{name: value for name, value in table.attrs.items() if name not in ("continuous", "slices")},
         **{f"{key}_dim": dims.get(key) for key in ("x", "y", "facet")},
         "confidence": query.confidence,
     }
@@ -87,16 +115,6 @@ def _drawn(table: pd.DataFrame) -> list[str]:
 
 def _bins(key: str, query: PhaseQuery) -> int | None:
     return None if key == "facet" else query.bins
-
-
-def _dimension_names(paths: list[str]) -> tuple[str, ...]:
-    """Leaves of the paths; full paths where leaves are equal or are names of data variables."""
-    leaves = [path.rpartition(".")[2] for path in paths]
-    taken = {field.name for field in dataclasses.fields(CellStatistics)} | {"t_gen", "outcome", "trial"}
-    return tuple(
-        path if leaves.count(leaf) > 1 or leaf in taken or (leaf == "seed" and path != "seed") else leaf
-        for path, leaf in zip(paths, leaves, strict=True)
-    )
 
 
 def _axis_attrs(axis: AxisCells) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,11 @@ from grokstudy.phase.categories import category_names
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import save
 from grokstudy.phase.figures_plotly import phase_html
-from grokstudy.phase.overlay import read_overlay
+from grokstudy.phase.overlay import Overlay, read_overlay
+from grokstudy.phase.posterior import is_posterior
+from grokstudy.phase.posterior_figure import posterior_figure
+from grokstudy.phase.posterior_matplotlib import save_posterior
+from grokstudy.phase.posterior_plotly import posterior_html
 from grokstudy.spec.errors import BadInput, nearest
 
 PICTURES: tuple[str, ...] = (".png", ".svg", ".pdf", ".html")
@@ -51,11 +56,11 @@ def write(diagram: xr.Dataset, path: Path | str, overlay: Path | None = None) ->
     if overlay is not None and suffix not in PICTURES:
         raise BadInput(f"overlay: points are drawn over a figure, got '{path}'; give --out {path.stem}.png or .html.")
     if suffix in PICTURES:
-        data = figure_data(diagram, None if overlay is None else read_overlay(overlay, diagram))
+        points = None if overlay is None else read_overlay(overlay, diagram)
         if suffix == ".html":
-            path.write_text(phase_html(data), encoding="utf-8")
+            path.write_text(page_of(diagram, points), encoding="utf-8")
         else:
-            save(data, path, suffix[1:])
+            save_figure(diagram, path, suffix[1:], points)
     elif suffix == ".json":
         path.write_text(to_json(diagram) + "\n", encoding="utf-8")
     elif suffix == ".csv":
@@ -65,14 +70,34 @@ def write(diagram: xr.Dataset, path: Path | str, overlay: Path | None = None) ->
     return path
 
 
+def page_of(diagram: xr.Dataset, overlay: Overlay | None = None) -> str:
+    """The figure of any diagram as a page."""
+    if is_posterior(diagram):
+        return posterior_html(posterior_figure(diagram, overlay))
+    return phase_html(figure_data(diagram, overlay))
+
+
+def save_figure(diagram: xr.Dataset, target: Path | IO[bytes], format: str, overlay: Overlay | None = None) -> None:
+    """The figure of any diagram as png, svg or pdf."""
+    if is_posterior(diagram):
+        save_posterior(posterior_figure(diagram, overlay), target, format)
+    else:
+        save(figure_data(diagram, overlay), target, format)
+
+
 def cells_table(diagram: xr.Dataset) -> pa.Table:
-    """One row per cell: its coordinates, then every statistic. NULL, never NaN; a kind has its name."""
+    """One row per cell, or per place of a lattice: its coordinates, then every statistic.
+
+    NULL, never NaN; a kind has its name.
+    """
     dims = _dims(diagram)
     names = [str(name) for name, variable in diagram.data_vars.items() if set(variable.dims) == set(dims)]
     grids = np.meshgrid(*(diagram[dim].to_numpy() for dim in dims), indexing="ij")
     columns = {dim: grid.ravel() for dim, grid in zip(dims, grids, strict=True)}
     columns |= {name: diagram[name].transpose(*dims).to_numpy().ravel() for name in names}
     columns["value"] = _named(columns["value"], diagram.attrs["value"])
+    if is_posterior(diagram):
+        columns["outcome"] = _named(columns["outcome"], "outcome")
     table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
     about = {f"grokstudy.{key}": str(value) for key, value in diagram.attrs.items() if value is not None}
     return table.replace_schema_metadata(about)
@@ -86,14 +111,28 @@ def trials_table(diagram: xr.Dataset) -> pa.Table:
     return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
 
 
+def edges_table(diagram: xr.Dataset) -> pa.Table:
+    """One row per vertex of a posterior's boundaries: margin, number of the facet, line or band, piece, x, y."""
+    names = ("margin", "facet", "part", "piece", "x", "y")
+    return pa.table({name: pa.array(diagram[f"edge_{name}"].to_numpy(), from_pandas=True) for name in names})
+
+
 def to_json(diagram: xr.Dataset) -> str:
-    """Strict JSON (null, never NaN): `query` (thresholds, T, axes), `axes` (values), `cells`, `trials`."""
+    """Strict JSON (null, never NaN): `query` (thresholds, T, axes), `axes` (values), `cells`, `trials`.
+
+    Of continuous axes the cells are the places of the lattice; `margins` and `boundary` (vertices) are there besides.
+    """
     document = {
         "query": dict(diagram.attrs),
         "axes": {dim: diagram[dim].to_numpy().tolist() for dim in _dims(diagram)},
         "cells": cells_table(diagram).to_pylist(),
         "trials": trials_table(diagram).to_pylist(),
     }
+    if is_posterior(diagram):
+        margins = {
+            name: pa.array(diagram[name].to_numpy(), from_pandas=True) for name in ("margin", "noise", "half_width")
+        }
+        document |= {"margins": pa.table(margins).to_pylist(), "boundary": edges_table(diagram).to_pylist()}
     return json.dumps(document, allow_nan=False, ensure_ascii=False)
 
 

@@ -10,6 +10,8 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from grokstudy.phase.axis import is_log
+from grokstudy.phase.boundary import Boundary, NoBoundary
+from grokstudy.phase.boundary_posterior import line_over
 from grokstudy.phase.categories import category_colours, category_names
 from grokstudy.phase.columns import label
 from grokstudy.phase.dots import Dot, cell_dots
@@ -46,6 +48,13 @@ class Scale:
     """The axis is binned: dots lie at their trials' own values."""
     categorical: bool = False
     """Values are names; a position is the number of the cell."""
+    marks: tuple[tuple[float, str], ...] = ()
+    """Ticks of an axis without cells, as place and text; empty on an axis of cells."""
+
+    @property
+    def tick_marks(self) -> tuple[tuple[float, str], ...]:
+        """Place and text of every tick."""
+        return self.marks or tuple((float(self.centres[i]), self.names[i]) for i in self.ticks)
 
     @property
     def title(self) -> str:
@@ -73,15 +82,14 @@ class Panel:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
-class FigureData:
-    """A diagram ready to be drawn."""
+class Frame:
+    """What is around the panels of a diagram, with or without cells: words, axes and the colours of its value."""
 
     title: str
     value_label: str
     note: str
     x: Scale
     y: Scale | None
-    panels: tuple[Panel, ...]
     colours: str
     """Name of the colour map: viridis or cividis."""
     value_log: bool
@@ -92,11 +100,20 @@ class FigureData:
     """What hatching means here."""
     outcomes: tuple[str, ...]
     """Outcomes that occur, in the order of legends."""
-    counts_written: bool
-    """Cells are large enough for their number of trials; else the note says it."""
     categories: tuple[str, ...] = ()
     """Names, if the value is an index into them."""
     category_colours: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class FigureData(Frame):
+    """A diagram of cells ready to be drawn."""
+
+    panels: tuple[Panel, ...]
+    counts_written: bool
+    """Cells are large enough for their number of trials; else the note says it."""
+    lines: tuple[Boundary | NoBoundary, ...] = ()
+    """The line p_gen = .5 of every panel, if it was asked for."""
 
 
 def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureData:
@@ -105,8 +122,8 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
     Raises:
         BadInput: more facets than panels fit on a page, or a point that an axis cannot show.
     """
-    x = _scale(diagram, "x")
-    y = _scale(diagram, "y") if diagram.attrs["y"] else None
+    x = scale_of(diagram, "x")
+    y = scale_of(diagram, "y") if diagram.attrs["y"] else None
     facet = diagram.attrs["facet_dim"]
     facets = list(range(diagram.sizes[facet])) if facet else [None]
     if len(facets) > MOST_PANELS:
@@ -118,8 +135,8 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
         diagram = diagram.assign(value=diagram["value"].where(diagram["t_gen_median"].notnull()))
     share = value in SHARES or value == "retention"
     value_log, low, high = (False, 0.0, 1.0) if share else _value_range(diagram)
-    counts = np.stack([_matrix(_facet(diagram, i), "n", y) for i in facets])
-    undetermined = np.stack([_matrix(_facet(diagram, i), "n_undetermined", y) for i in facets])
+    counts = np.stack([matrix_of(one_facet(diagram, i), "n", y) for i in facets])
+    undetermined = np.stack([matrix_of(one_facet(diagram, i), "n_undetermined", y) for i in facets])
     fit, written = dots_fit(counts + undetermined, flat=y is None), counts_fit(counts, undetermined)
     # Outcomes and algorithms share a palette: on cells coloured by algorithm a dot's colour would mean two things.
     dotted = fit and (y is None or value == "outcome" or not category_names(value))
@@ -128,6 +145,8 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
     told += [] if written else [counts_in_words(counts)]
     told += [] if fit else [f"{diagram.sizes['trial']:,} dots would hide each other and are left out"]
     present = {name for panel in panels for name in panel.tiles.outcomes}
+    lines = tuple(line_over(diagram, i) for i in facets) if diagram.attrs.get("boundary") in ("logistic", "gp") else ()
+    told += [line.note if isinstance(line, Boundary) else f"no line: {line.reason}" for line in lines[:1]]
     return FigureData(
         title=_title(diagram),
         value_label=value_label(diagram),
@@ -142,6 +161,7 @@ def figure_data(diagram: xr.Dataset, overlay: Overlay | None = None) -> FigureDa
         hatch_label=_hatch_label(value),
         outcomes=tuple(name for name in OUTCOMES if name in present),
         counts_written=written,
+        lines=lines,
         categories=category_names(value),
         category_colours=category_colours(value),
     )
@@ -153,7 +173,7 @@ def _value_range(diagram: xr.Dataset) -> tuple[bool, float, float]:
     finite = finite[np.isfinite(finite)]
     amount = value != "log10_delay_ratio" and not category_names(value)
     log = value in ("t_mem", "t_gen") or (amount and is_log(finite))
-    return log, *_ends(finite, log)
+    return log, *ends_of(finite, log)
 
 
 def value_label(diagram: xr.Dataset) -> str:
@@ -187,8 +207,10 @@ def note(diagram: xr.Dataset) -> str:
         f"grokking: t_gen ≥ {attrs['ratio']:g} t_mem",
         f"T = {attrs['budget']:,} steps ({attrs['budget_source']})",
         f"{diagram.sizes['trial']:,} trials" + (f", {undetermined:,} undetermined" if undetermined else ""),
+        attrs["fix"],
+        attrs.get("caution"),
     ]
-    return "   ·   ".join([*parts, *([attrs["fix"]] if attrs["fix"] else [])])
+    return "   ·   ".join(part for part in parts if part)
 
 
 def _overlay_note(overlay: Overlay, panels: tuple[Panel, ...], x: Scale, y: Scale | None) -> str:
@@ -210,11 +232,12 @@ def _hatch_label(value: str) -> str:
     return "no trial, or most censored" if censored else "no value"
 
 
-def _facet(diagram: xr.Dataset, facet: int | None) -> xr.Dataset:
+def one_facet(diagram: xr.Dataset, facet: int | None) -> xr.Dataset:
+    """The diagram of one facet; all of it if it has none."""
     return diagram if facet is None else diagram.isel({diagram.attrs["facet_dim"]: facet})
 
 
-def _matrix(diagram: xr.Dataset, name: str, y: Scale | None) -> np.ndarray:
+def matrix_of(diagram: xr.Dataset, name: str, y: Scale | None) -> np.ndarray:
     """A variable of one facet as [y, x]."""
     order = [diagram.attrs["y_dim"], diagram.attrs["x_dim"]] if y else [diagram.attrs["x_dim"]]
     return np.atleast_2d(diagram[name].transpose(*order).to_numpy())
@@ -223,16 +246,16 @@ def _matrix(diagram: xr.Dataset, name: str, y: Scale | None) -> np.ndarray:
 def _panel(
     diagram: xr.Dataset, facet: int | None, x: Scale, y: Scale | None, overlay: Overlay | None, *, dotted: bool
 ) -> Panel:
-    here = _facet(diagram, facet)
-    value, counts = _matrix(here, "value", y), _matrix(here, "n", y)
+    here = one_facet(diagram, facet)
+    value, counts = matrix_of(here, "value", y), matrix_of(here, "n", y)
     level = None if facet is None else diagram[diagram.attrs["facet_dim"]].to_numpy()[facet]
     return Panel(
         title="" if level is None else f"{diagram.attrs['facet']} = {_text(level)}",
         value=value,
-        low=_matrix(here, "value_low", y),
-        high=_matrix(here, "value_high", y),
+        low=matrix_of(here, "value_low", y),
+        high=matrix_of(here, "value_high", y),
         counts=counts,
-        undetermined=_matrix(here, "n_undetermined", y),
+        undetermined=matrix_of(here, "n_undetermined", y),
         hatched=(counts == 0) | np.isnan(value),
         dots=cell_dots(diagram, facet, x, y) if dotted else (),
         tiles=cell_tiles(diagram, facet, x, y),
@@ -240,7 +263,8 @@ def _panel(
     )
 
 
-def _scale(diagram: xr.Dataset, key: str) -> Scale:
+def scale_of(diagram: xr.Dataset, key: str) -> Scale:
+    """The axis that a diagram has along x or y."""
     coordinate = diagram[diagram.attrs[f"{key}_dim"]]
     values, log, bins = coordinate.to_numpy(), coordinate.attrs["log"], np.array(coordinate.attrs["bin_edges"])
     zero_slot = False
@@ -283,7 +307,7 @@ def _edges(centres: Float[np.ndarray, " cells"], log: bool) -> Float[np.ndarray,
     return np.exp(inner) if log else inner
 
 
-def _ends(finite: Float[np.ndarray, " n"], log: bool) -> tuple[float, float]:
+def ends_of(finite: Float[np.ndarray, " n"], log: bool) -> tuple[float, float]:
     """Smallest and largest value; (0, 1) without values.
 
     A single value stands on the scale that it belongs to: a share on 0 to 1, anything else half way between half and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,12 +18,16 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch, PathPatch, Rectangle
+from matplotlib.path import Path as Outline
+from matplotlib.patheffects import AbstractPathEffect, Normal, Stroke
 from matplotlib.ticker import NullLocator
 
+from grokstudy.phase.boundary import Boundary
 from grokstudy.phase.dots import DOT_ROOM
-from grokstudy.phase.figure_data import FigureData, Panel, Scale
+from grokstudy.phase.figure_data import FigureData, Frame, Panel, Scale
 from grokstudy.phase.log_ticks import log_ticks
+from grokstudy.phase.overlay import OverlayMark
 from grokstudy.phase.palette import EMPTY, INK, OUTCOME_COLOURS, PAPER, QUIET, ink_on
 from grokstudy.phase.room import count_text
 from grokstudy.phase.tiles import NO_TRIAL, OUTCOMES
@@ -82,8 +87,11 @@ def phase_figure(data: FigureData) -> Figure:
         flat = list(grid.flat)
         for panel, axes in zip(data.panels, flat, strict=False):
             (draw_heat if data.y else draw_line)(axes, data, panel)
-            _draw_overlay(axes, panel)
+            draw_overlay(axes, panel.overlay)
             axes.set_title(textwrap.fill(panel.title, _TITLE_LETTERS))
+        for line, axes in zip(data.lines, flat, strict=False):
+            if isinstance(line, Boundary):
+                _draw_line_over(axes, line)
         for axes in flat[len(data.panels) :]:
             axes.set_axis_off()
         if data.y:
@@ -243,12 +251,31 @@ def draw_dots(axes: Axes, panel: Panel) -> None:
     axes.scatter([d.x for d in lost], [d.y for d in lost], s=size, c=INK, marker="x", linewidths=1, zorder=5)
 
 
-def _draw_overlay(axes: Axes, panel: Panel) -> None:
+def _draw_line_over(axes: Axes, boundary: Boundary) -> None:
+    """A line over cells, and the band in which it may lie."""
+    if boundary.band:
+        axes.add_patch(PathPatch(rings(boundary.band), zorder=2, fc=(1, 1, 1, 0.3), ec=INK, lw=0.7, ls=":"))
+    for line in boundary.lines:
+        axes.plot(line[:, 0], line[:, 1], color=INK, linewidth=1.8, zorder=3, path_effects=casing())
+
+
+def rings(pieces: Sequence[Float[np.ndarray, "points 2"]]) -> Outline:
+    """All rings as one path, so that a hole stays one."""
+    codes = [[Outline.MOVETO, *[Outline.LINETO] * (len(ring) - 2), Outline.CLOSEPOLY] for ring in pieces]
+    return Outline(np.concatenate(pieces), np.concatenate(codes))
+
+
+def casing() -> list[AbstractPathEffect]:
+    """A light edge along a line, so that it is seen on every colour."""
+    return [Stroke(linewidth=3.6, foreground=PAPER), Normal()]
+
+
+def draw_overlay(axes: Axes, overlay: Sequence[OverlayMark]) -> None:
     """Points from elsewhere: crosses with a white edge and labels on white, readable on every colour."""
-    x, y = [mark.x for mark in panel.overlay], [mark.y for mark in panel.overlay]
+    x, y = [mark.x for mark in overlay], [mark.y for mark in overlay]
     axes.scatter(x, y, s=52, marker="P", c=INK, edgecolors=PAPER, linewidths=0.9, zorder=6)
     box = {"facecolor": PAPER, "alpha": 0.85, "linewidth": 0, "pad": 1.2}
-    for mark in panel.overlay:
+    for mark in overlay:
         if mark.label:
             text = axes.annotate(mark.label, (mark.x, mark.y), xytext=(7, 3), textcoords="offset points", fontsize=7.5)
             text.set(color=INK, zorder=6, annotation_clip=True, bbox=box)
@@ -264,7 +291,7 @@ def dress(axes: Axes, x: Scale, y: Scale | None) -> None:
             continue
         (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log" if scale.log else "linear")
         limits(scale.edges[0], scale.edges[-1])
-        axis.set_ticks(scale.centres[list(scale.ticks)], [scale.names[i] for i in scale.ticks])
+        axis.set_ticks([at for at, _ in scale.tick_marks], [text for _, text in scale.tick_marks])
         axis.set_ticks([], minor=True)
         axis.set_label_text(textwrap.fill(scale.title, _LABEL_LETTERS))
         if scale.zero_slot:
@@ -283,7 +310,7 @@ def hatch(axes: Axes, x: Scale, y: Scale | None, panel: Panel) -> None:
         axes.add_patch(cell)
 
 
-def colour_map(data: FigureData) -> tuple[Colormap, Normalize]:
+def colour_map(data: Frame) -> tuple[Colormap, Normalize]:
     """Colours and their scale."""
     if data.categories:
         count = len(data.categories)
@@ -292,7 +319,7 @@ def colour_map(data: FigureData) -> tuple[Colormap, Normalize]:
     return mpl.colormaps[data.colours], norm
 
 
-def colour_bar(figure: Figure, data: FigureData, beside: list[Axes]) -> Colorbar:
+def colour_bar(figure: Figure, data: Frame, beside: list[Axes]) -> Colorbar:
     """The colour scale with its label."""
     colours, norm = colour_map(data)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=beside, pad=0.015, fraction=0.045, aspect=28)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from grokstudy.phase.boundary import Boundary
+from grokstudy.phase.boundary_plotly import add_boundary
 from grokstudy.phase.dots import Dot
-from grokstudy.phase.figure_data import FigureData, Panel, Scale
+from grokstudy.phase.figure_data import FigureData, Frame, Panel, Scale
 from grokstudy.phase.log_ticks import log_ticks, number
 from grokstudy.phase.overlay import OverlayMark
 from grokstudy.phase.page import Figure, Key, page
@@ -30,6 +32,9 @@ _GRID, _HATCH_INK = "#EDEDED", "#BDBDBD"
 def phase_html(data: FigureData) -> str:
     """A whole HTML page with plotly.js inside (about 5 MB), readable without a network, on a phone and in the dark."""
     figures = [Figure(panel_figure(data, facet), panel.title) for facet, panel in enumerate(data.panels)]
+    for drawn, line in zip(figures, data.lines, strict=False):
+        if isinstance(line, Boundary):
+            add_boundary(drawn.figure, line, legend=False)
     return page(data.title, data.note, figures, keys(data, dots=any(panel.dots for panel in data.panels)))
 
 
@@ -56,6 +61,9 @@ def phase_figure(data: FigureData) -> go.Figure:
         draw_panel(figure, data, facet, **where)
         if where["col"] > 1:
             figure.update_yaxes(title={"text": ""}, **where)
+    for facet, line in enumerate(data.lines):
+        if isinstance(line, Boundary):
+            add_boundary(figure, line, facet, legend=facet == 0)
     figure.update_layout(
         title={"text": f"<b>{data.title}</b>", "x": 0.01, "xanchor": "left", "y": 0.985, "yanchor": "top"},
         template="plotly_white",
@@ -95,11 +103,11 @@ def draw_panel(figure: go.Figure, data: FigureData, facet: int, *, row: int, col
     panel, where = data.panels[facet], {"row": row, "col": col}
     traces = _heat(data, panel, facet) if data.y else [_line(data, panel, facet)]
     traces += _dots(panel.dots, heat=data.y is not None, first=facet == 0)
-    traces += [_overlay(panel, first=facet == 0)] if panel.overlay else []
+    traces += [overlay_points(panel.overlay, first=facet == 0)] if panel.overlay else []
     for trace in traces:
         figure.add_trace(trace, **where)
     for mark in panel.overlay:
-        _write_label(figure, data, mark, where)
+        write_label(figure, data, mark, where)
     figure.update_xaxes(**axis(data.x), **where)
     figure.update_yaxes(**_value_axis(data) if data.y is None else axis(data.y), **where)
     if data.y is None:
@@ -238,12 +246,12 @@ def _lost(dots: Iterable[Dot], *, heat: bool, first: bool) -> list[go.Scatter]:
     ]
 
 
-def _overlay(panel: Panel, *, first: bool) -> go.Scatter:
+def overlay_points(overlay: Sequence[OverlayMark], *, first: bool) -> go.Scatter:
     """Points from elsewhere."""
     return go.Scatter(
-        x=[mark.x for mark in panel.overlay],
-        y=[mark.y for mark in panel.overlay],
-        text=[mark.label for mark in panel.overlay],
+        x=[mark.x for mark in overlay],
+        y=[mark.y for mark in overlay],
+        text=[mark.label for mark in overlay],
         mode="markers",
         hovertemplate="%{text}<br>%{x}, %{y}<extra></extra>",
         marker={"size": 11, "color": INK, "symbol": "cross", "line": {"width": 1, "color": PAPER}},
@@ -253,7 +261,7 @@ def _overlay(panel: Panel, *, first: bool) -> go.Scatter:
     )
 
 
-def _write_label(figure: go.Figure, data: FigureData, mark: OverlayMark, where: dict[str, int]) -> None:
+def write_label(figure: go.Figure, data: Frame, mark: OverlayMark, where: dict[str, int]) -> None:
     """A point's label on paper, readable on every colour. An annotation's place on a log axis is a logarithm."""
     logs = (data.x.log, data.value_log if data.y is None else data.y.log)
     x, y = (math.log10(at) if log else at for at, log in zip((mark.x, mark.y), logs, strict=True))
@@ -270,8 +278,8 @@ def axis(scale: Scale) -> dict[str, Any]:
         "title": {"text": "<br>".join(textwrap.wrap(scale.title, _LABEL_LETTERS)), "standoff": 8},
         "type": "log" if scale.log else "linear",
         "range": [math.log10(end) for end in ends] if scale.log else ends,
-        "tickvals": [float(scale.centres[i]) for i in scale.ticks],
-        "ticktext": [scale.names[i] for i in scale.ticks],
+        "tickvals": [at for at, _ in scale.tick_marks],
+        "ticktext": [text for _, text in scale.tick_marks],
         "showgrid": False,
         "zeroline": False,
         "automargin": True,
@@ -293,7 +301,7 @@ def _value_axis(data: FigureData) -> dict[str, Any]:
     return axis | ends | {"type": "log", "tickvals": [at for at, _ in ticks], "ticktext": [text for _, text in ticks]}
 
 
-def colours(data: FigureData) -> dict[str, Any]:
+def colours(data: Frame) -> dict[str, Any]:
     """The colour axis: log scales are drawn in log10, so their ticks say the value."""
     title = {"text": "<br>".join(textwrap.wrap(data.value_label, _LABEL_LETTERS)), "side": "right"}
     bar: dict[str, Any] = {"title": title, "thickness": 14, "outlinewidth": 0}

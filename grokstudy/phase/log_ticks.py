@@ -26,8 +26,13 @@ def log_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
     return tuple((place, number(place)) for place in places if low * (1 - 1e-9) <= place <= high * (1 + 1e-9))
 
 
+def even_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    """Places of three to eight ticks in [low, high] with their text, at round numbers and equal distances."""
+    return tuple((place, f"{place:.6g}") for place in _even(low, high))
+
+
 def _even(low: float, high: float) -> list[float]:
-    """Three to eight round numbers at equal distances, for a range too short for a log scale's own ticks."""
+    """Three to eight round numbers at equal distances, for a linear scale or a short range of a log one."""
     rough = (high - low) / 3
     tens = 10.0 ** math.floor(math.log10(rough))
     step = max(digit * tens for digit in (1, 2, 5) if digit * tens <= rough)

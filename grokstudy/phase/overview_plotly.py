@@ -15,12 +15,16 @@ from grokstudy.phase.figures_plotly import axis, dressed, hatching, in_steps, ke
 from grokstudy.phase.overview import of_delays, of_outcomes
 from grokstudy.phase.page import Figure, Key, page
 from grokstudy.phase.palette import OUTCOME_COLOURS, PAPER
+from grokstudy.phase.posterior import is_posterior
+from grokstudy.phase.posterior_plotly import posterior_overview_html
 from grokstudy.phase.room import MOST_DOTS
 from grokstudy.phase.tiles import NO_TRIAL, OUTCOMES, Tiles
 
 
 def overview_html(diagram: xr.Dataset) -> str:
     """A whole HTML page with plotly.js inside; hovering over a tile names its trial, over a cell its numbers."""
+    if is_posterior(diagram):
+        return posterior_overview_html(diagram)
     outcomes, delays = figure_data(of_outcomes(diagram)), _delays(diagram)
     figures = []
     for facet, panel in enumerate(delays.panels):

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from grokstudy.phase.palette import INK
 from grokstudy.phase.theme import DARK, LIGHT, dark_colours, themed
 
 
@@ -29,7 +30,9 @@ class Key(NamedTuple):
 
     name: str
     colour: str
-    shape: Literal["dot", "square", "hatch", "cross", "plus"]
+    shape: Literal["dot", "square", "hatch", "cross", "plus", "sign", "line"]
+    """`sign`: the letter `sign` in the colour; `line`: the same in ink, wider."""
+    sign: str = ""
 
 
 _PAGE = Template("""<!doctype html>
@@ -54,6 +57,8 @@ h2 { font-size: .95rem; margin: 0 0 .2rem; overflow-wrap: anywhere; }
           font-style: normal; line-height: .8em; text-align: center; }
 .keys .dot { border-radius: 50%; border: 1px solid var(--quiet); }
 .keys .square { border: 1px solid var(--quiet); }
+.keys .sign { font-size: 1.05em; -webkit-text-stroke: .6px var(--quiet); }
+.keys .line { width: auto; letter-spacing: -.05em; }
 .keys .hatch { border: 1px solid var(--line);
                background: repeating-linear-gradient(-45deg, transparent 0 2px, var(--quiet) 2px 3px); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, $column), 1fr)); gap: 1.2rem; }
@@ -136,13 +141,16 @@ def _legend(keys: Sequence[Key]) -> str:
     if not keys:
         return ""
     items = (
-        f'<li><i class="{key.shape}"{_painted(key)}>{_SIGNS.get(key.shape, "")}</i>{html.escape(key.name)}</li>'
+        f'<li><i class="{key.shape}"{_painted(key)}>{key.sign or _SIGNS.get(key.shape, "")}</i>'
+        f"{html.escape(key.name)}</li>"
         for key in keys
     )
     return f'<ul class="keys">{"".join(items)}</ul>'
 
 
 def _painted(key: Key) -> str:
+    if key.shape == "sign" and key.colour != INK:  # ink follows the page's own
+        return f' style="color: {key.colour}"'
     return f' style="background: {key.colour}"' if key.shape in ("dot", "square") else ""
 
 

@@ -14,6 +14,16 @@ OUTCOME_COLOURS: Mapping[str, str] = {
     "undetermined": "#FFFFFF",
 }
 """Okabe & Ito 2008 (greys aside): blues have generalised, orange has only memorised."""
+OUTCOME_SHAPES: Mapping[str, str] = {
+    "confusion": "■",
+    "memorization": "▼",
+    "inversion": "◆",
+    "grokking": "●",
+    "comprehension": "▲",
+    "diverged": "✕",
+    "undetermined": "○",
+}
+"""Where points stand alone, without cells, outcomes are told apart by shape too."""
 ALGORITHM_COLOURS: Mapping[str, str] = {
     "unknown": "#C9C9C9",
     "lookup_table": "#E69F00",
@@ -25,6 +35,8 @@ ALGORITHM_COLOURS: Mapping[str, str] = {
     "induction_head": "#F0E442",
 }
 """The same palette; orange is a table by heart here too."""
+DIVIDED: Mapping[str, str] = {"mem": "dash", "gen": "solid", "delay": "dot"}
+"""How the boundary of each margin is dashed."""
 TRAIN, TEST = "#D55E00", "#0072B2"
 INK, QUIET, PAPER, EMPTY = "#1A1A1A", "#6B6B6B", "#FFFFFF", "#F3F3F3"
 SHARE_SCALE, TIME_SCALE = "viridis", "cividis"

@@ -9,6 +9,7 @@ import xarray as xr
 
 from grokstudy.phase.axis import is_log
 from grokstudy.phase.columns import label
+from grokstudy.phase.posterior import is_posterior
 from grokstudy.spec.axes import Value
 from grokstudy.spec.study import StudySpec
 
@@ -23,12 +24,15 @@ def planned_levels(spec: StudySpec) -> dict[str, tuple[Value, ...]]:
 def with_planned(diagram: xr.Dataset, planned: Mapping[str, Sequence[Value]]) -> xr.Dataset:
     """The diagram with every planned level of its axes; cells without trials have n = 0 and NaN.
 
-    Binned axes stay as they are. Variables over `trial` that number cells (`trial_cell_*`) follow their levels.
+    Binned and continuous axes stay as they are. Variables over `trial` that number cells (`trial_cell_*`) follow their
+    levels.
 
     Args:
         diagram: as `phase_diagram` returns it.
         planned: values of a setting by its path; settings that are not drawn are ignored.
     """
+    if is_posterior(diagram):  # it is whole from the first trial on
+        return diagram
     for key in ("x", "y", "facet"):
         dim = diagram.attrs[f"{key}_dim"]
         if dim is not None and not diagram[dim].attrs["bin_edges"]:

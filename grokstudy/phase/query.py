@@ -24,6 +24,8 @@ SHARES: tuple[str, ...] = ("p_gen", "p_mem", "p_lost", *(f"p_{name}" for name in
 """Values that are shares of a cell's determined trials."""
 STATISTICS: tuple[str, ...] = (*SHARES, "t_mem", "t_gen", "log10_delay_ratio", "retention", "outcome")
 """Values that every study has; any column of trials and any measure is a value too."""
+BOUNDARIES: tuple[str, ...] = ("logistic", "gp", "none")
+"""How the line p_gen = .5 over cells is found."""
 _FACTS = (
     *("trial_id", "study", "seed", "budget", "steps_run", "status"),
     *("t_mem", "t_gen", "t_lose", "diverged_step", "test_loss"),
@@ -62,7 +64,9 @@ class PhaseQuery:
     bins: int | None = None
     """Bins of an axis with more distinct values than this."""
     confidence: float = 0.95
-    """Of the Wilson intervals."""
+    """Of the Wilson intervals, and of a posterior's."""
+    boundary: str | None = None
+    """Line over cells: one of BOUNDARIES; None is logistic in the explorer, and no line in files."""
 
     def __post_init__(self) -> None:
         _demand(0 < self.tau <= 1, "tau", self.tau, "must be an accuracy in (0, 1], e.g. .99")
@@ -70,6 +74,8 @@ class PhaseQuery:
         _demand(self.budget is None or self.budget >= 1, "budget", self.budget, "must be a number of steps >= 1")
         _demand(self.bins is None or self.bins >= 1, "bins", self.bins, "must be a number >= 1, e.g. 12")
         _demand(0 < self.confidence < 1, "confidence", self.confidence, "must be in (0, 1), e.g. .95")
+        if self.boundary is not None and self.boundary not in BOUNDARIES:
+            raise unknown("boundary", self.boundary, BOUNDARIES)
         self.parsed_rule()
         self.place()
 
@@ -147,15 +153,13 @@ def readings(
         "ratio": query.ratio,
         "rule": query.rule,
         "at": query.at,
-        "fix": ", ".join(f"{column}={columns.label(value)}" for column, value in fix),
+        "fix": ", ".join(f"{column}={columns.label(slices.get(column, value))}" for column, value in fix),
         **({"continuous": continuous, "slices": slices} if continuous else {}),
     }
     return table
 
 
-def _slices(
-    frame: pd.DataFrame, fix: Sequence[tuple[str, Value]], axes_of_study: Sequence[Axis]
-) -> dict[str, float]:
+def _slices(frame: pd.DataFrame, fix: Sequence[tuple[str, Value]], axes_of_study: Sequence[Axis]) -> dict[str, float]:
     """The number at which each continuous axis is fixed. Raises BadInput for what is none."""
     found: dict[str, float] = {}
     for path, value in fix:

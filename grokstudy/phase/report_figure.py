@@ -26,6 +26,8 @@ from grokstudy.phase.figures_matplotlib import (
 from grokstudy.phase.log_ticks import log_ticks
 from grokstudy.phase.overview import of_delays, of_outcomes
 from grokstudy.phase.palette import PAPER, QUIET, TEST, TRAIN
+from grokstudy.phase.posterior import is_posterior
+from grokstudy.phase.posterior_matplotlib import report_posterior
 
 _WIDTH, _HEIGHT = 12.6, 5.0
 
@@ -34,8 +36,11 @@ def report_figure(diagram: xr.Dataset) -> Figure:
     """Two panels (a row per facet): outcomes, one tile per trial; and median log10(t_gen / t_mem).
 
     In the right panel, cells in which more than half of the trials never generalised (or nothing did) are hatched.
-    Without a y axis the right panel shows t_mem and t_gen of every trial against x.
+    Without a y axis the right panel shows t_mem and t_gen of every trial against x. Over continuous axes the panels
+    show a posterior and every trial over it.
     """
+    if is_posterior(diagram):
+        return report_posterior(diagram)
     outcomes, delays = figure_data(of_outcomes(diagram)), figure_data(of_delays(diagram))
     with mpl.rc_context(STYLE):
         figure = empty_figure(_WIDTH, _HEIGHT * len(delays.panels) if delays.y else 4.2)

@@ -26,8 +26,8 @@ MEANINGS = {
 }
 
 
-def outcome_table(trials: ReportTrials) -> Table:
-    """How many trials came to what by T."""
+def outcome_table(trials: ReportTrials, *, shares: bool = True) -> Table:
+    """How many trials came to what by T; without shares where they would say nothing of other trials."""
     counts = trials.table["outcome"].value_counts()
     total = len(trials.table)
     rows = [
@@ -37,7 +37,10 @@ def outcome_table(trials: ReportTrials) -> Table:
     ]
     if lost := int((trials.table["retention"] == "lost").sum()):
         rows.append(("lost again", "generalised, then fell below the threshold", f"{lost:,}", f"{lost / total:.1%}"))
-    return table(("outcome", "meaning", "trials", "share"), rows, words=2)
+    header = ("outcome", "meaning", "trials", "share")
+    if not shares:
+        return table(header[:3], [row[:3] for row in rows], words=2)
+    return table(header, rows, words=2)
 
 
 def cell_table(trials: ReportTrials, paths: Sequence[str], rest: str) -> Table:

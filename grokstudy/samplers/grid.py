@@ -24,7 +24,7 @@ class Grid(Sampler):
             if axis.is_interval:
                 raise BadInput(
                     f"{axis.path}: sampler=grid needs values, got an interval. Give a third argument (how many "
-                    "values), or choose sampler=random."
+                    "values), or choose sampler=random, sobol or boundary."
                 )
 
     def propose(self, axes: Sequence[Axis], start: int, told: Sequence[Outcome]) -> list[Point] | None:

@@ -26,6 +26,7 @@ from grokstudy.spec.decode import TRIAL_GROUPS, decode, decode_plugin
 from grokstudy.spec.errors import BadInput, nearest, unknown
 from grokstudy.spec.fields import path_name
 from grokstudy.spec.interfaces import Sampler
+from grokstudy.spec.refused import check_refused
 from grokstudy.spec.rooms import GROUPS
 from grokstudy.spec.settings import (
     CheckpointSettings,
@@ -55,6 +56,7 @@ def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: 
     Raises:
         BadInput: any key, value or name that cannot be used.
     """
+    check_refused(words)
     parsed = grammar.parse(words)
     for override in parsed.fixed:
         group, value = override.key_or_group, override.value()

@@ -371,13 +371,13 @@ class Sampler(Plugin):
     """Proposes the points of a study. Pure: the same arguments give the same points."""
 
     @abstractmethod
-    def propose(self, axes: Sequence[Axis], start: int, told: Sequence[Outcome]) -> list[Point] | None:
-        """Points number `start`, `start + 1`, ... that can be given now; None when there are no more.
-
-        Index-based samplers ignore `told` and return all remaining points at once; an adaptive one returns an empty
-        list while it waits for outcomes.
-        """
-
-    @abstractmethod
     def check(self, axes: Sequence[Axis]) -> None:
         """Raises BadInput if an axis does not fit this sampler (an interval on a grid)."""
+
+    @abstractmethod
+    def propose(self, axes: Sequence[Axis], start: int, told: Sequence[Outcome]) -> list[Point] | None:
+        """Points number `start`, `start + 1`, ...; None when there are no more.
+
+        Point i is a function of the settings, the axes and i. `told` is read by nobody: a sampler that learns from
+        outcomes is an `AdaptiveSampler` (`spec/proposal.py`).
+        """

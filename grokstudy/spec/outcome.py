@@ -102,7 +102,12 @@ def retention(
 
 
 def outcome(
-    t_mem: int | None, t_gen: int | None, *, diverged: bool = False, budget: int | None = None, ratio: float = RATIO
+    t_mem: float | None,
+    t_gen: float | None,
+    *,
+    diverged: bool = False,
+    budget: float | None = None,
+    ratio: float = RATIO,
 ) -> Label:
     """The label of a trial under a budget (times past it count as not seen) and a delay ratio.
 

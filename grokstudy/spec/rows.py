@@ -150,12 +150,52 @@ class MeasureRow:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an adaptive sampler learns of a finished trial."""
+class ProposalRow:
+    """One proposal of an adaptive sampler; becomes a row of `proposals/`, written before its trial starts."""
 
+    number: int = column("number of the proposal, from 0")
+    trial_id: str = column("trial that it asks for; an extension asks for one that is there")
+    source: str = column("where it comes from: initial, explore, boundary, extend, sentinel, tpe ...")
+    reason: str = column("why the sampler asked for it")
+    point: str = column("values of the axes (and the seed, if the sampler chose it) as JSON text")
+    budget: int = column("steps to train to")
+    p_confusion: float | None = column("probability of confusion, predicted before the trial ran; NULL = no prediction")
+    p_memorization: float | None = column("the same of memorization")
+    p_inversion: float | None = column("the same of inversion")
+    p_grokking: float | None = column("the same of grokking")
+    p_comprehension: float | None = column("the same of comprehension")
+    p_diverged: float | None = column("the same of diverged")
+    finished: int = column("trials that the sampler knew when it proposed this one")
+    expected_error: float | None = column(
+        "share of the axes' volume expected to be misclassified then; NULL = the sampler does not say"
+    )
+    half_width: float | None = column("half-width of the boundary's band then, as a share of an axis")
+    written_at: str = column("UTC, ISO 8601")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an adaptive sampler learns of a finished trial. Times are NULL (None) where they were not seen."""
+
+    trial_id: str
     point: Mapping[str, Value]
+    """Values of the axes, and `seed` where that is none of them."""
     t_mem: int | None
     t_gen: int | None
     steps_run: int
+    """Updates that were watched: a time that was not seen lies beyond."""
+    budget: int
+    """Steps it was allowed."""
     diverged: bool
     seconds: float
+    train_loss: float | None = None
+    """At the last evaluation, like the next three."""
+    test_loss: float | None = None
+    train_acc: float | None = None
+    test_acc: float | None = None
+    source: str | None = None
+    """Of the proposal that asked for it first; None = no proposal of this study did."""
+    predicted: tuple[float, ...] | None = None
+    """What that proposal predicted, in the order of `outcome.LABELS`."""
+    asked: int | None = None
+    """Steps that it asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from grokstudy.spec.outcome import RATIO
-from grokstudy.spec.rows import CURVE_COLUMNS, SLICE_COLUMNS, CheckpointRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, SLICE_COLUMNS, CheckpointRow, MeasureValue, ProposalRow, TrialRow
 
 DERIVED_TYPES: dict[str, str] = {"censored": "BOOLEAN", "delay_ratio": "DOUBLE", "outcome": "VARCHAR"}
 DERIVED: dict[str, tuple[str, str]] = {
@@ -41,6 +41,7 @@ def explain() -> list[tuple[str, str, str]]:
         *(("measures", name, help) for name, help in [*place, wide]),
         *(("measures_long", name, help) for name, help in [*place, *values]),
         *(("checkpoints", name, help) for name, help in _helps(CheckpointRow)),
+        *(("proposals", name, help) for name, help in _helps(ProposalRow)),
     ]
 
 

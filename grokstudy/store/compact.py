@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import duckdb
 import pyarrow as pa
@@ -20,11 +21,12 @@ ORDERS: dict[Kind, str] = {
     "curves": "trial_id, step",
     # The default protocol of a measure is the one written first: the order of writing must survive.
     "measures": "written_at, parse_filename(_path), _row",
+    "proposals": "number",
 }
 
 
-def compact(folder: StudyFolder, *, at_least: int = 2) -> int:
-    """Writes the counting rows of trials, curves and measures as one part each, then deletes the parts they came from.
+def compact(folder: StudyFolder, *, at_least: int = 2, kinds: Collection[Kind] = tuple(ORDERS)) -> int:
+    """Writes the counting rows of trials, curves, measures and proposals as one part each, then deletes their sources.
 
     A reader in between sees rows twice and the views count one; a crash in between costs disk space only. Call it with
     the study's lock held. Checkpoint indices stay, they are small. With a damaged part, the parts of its kind are left
@@ -33,11 +35,12 @@ def compact(folder: StudyFolder, *, at_least: int = 2) -> int:
     Args:
         folder: the study.
         at_least: a kind with fewer parts than this is left as it is; 2 or more.
+        kinds: those to compact.
 
     Returns:
         Number of parts removed.
     """
-    removed = sum(_compact(folder, kind, at_least) for kind in ORDERS)
+    removed = sum(_compact(folder, kind, at_least) for kind in kinds)
     folder.storage.sweep(folder.name, ABANDONED_SECONDS)
     return removed
 

@@ -42,6 +42,7 @@ RULES: Mapping[Kind, tuple[str, str]] = {
         "trial_id, step",
         f"CASE kind WHEN 'scheduled' THEN 0 WHEN 'end' THEN 1 ELSE 2 END, {NEWEST}",
     ),
+    "proposals": ("parse_dirpath(_path), number", NEWEST),
 }
 """What a row is about, and which of several rows about it comes first: that one counts."""
 _RAISED = f"starts_with(coalesce(reason, ''), '{RAISED}')"

@@ -13,6 +13,7 @@ LOST: dict[Kind, str] = {
     "curves": "The times of its trials stay; their curves cannot be drawn or re-read at another threshold",
     "measures": "What it held is missing: `grokstudy measure` of the study computes it again",
     "checkpoints": "Checkpoints listed only there are missing and cannot be measured",
+    "proposals": "Why these trials were chosen is lost; the trials themselves stay",
 }
 """What is missing while a part is damaged, and what brings it back."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.rows import CheckpointRow, CurveRows, MeasureRow, TrialRow
+from grokstudy.spec.rows import CheckpointRow, CurveRows, MeasureRow, ProposalRow, TrialRow
 from grokstudy.store import parts
 from grokstudy.store.storage import Storage
 
@@ -54,6 +54,11 @@ class StudyFolder:
         """Adds rows that say where checkpoints lie. Put them after the checkpoint files."""
         if rows:
             self.put_bytes(parts.part_name("checkpoints"), parts.encode(parts.checkpoint_table(rows)))
+
+    def put_proposals(self, rows: Sequence[ProposalRow]) -> None:
+        """Adds proposals as one part. Put them before their trials start."""
+        if rows:
+            self.put_bytes(parts.part_name("proposals"), parts.encode(parts.proposal_table(rows)))
 
     def put_text(self, name: str, text: str) -> None:
         self.put_bytes(name, text.encode())

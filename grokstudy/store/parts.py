@@ -25,6 +25,7 @@ from grokstudy.spec.rows import (
     CurveRows,
     MeasureRow,
     MeasureValue,
+    ProposalRow,
     TrialRow,
 )
 
@@ -32,18 +33,20 @@ ROW_GROUP = 200_000
 """Rows per group: one trial's curve is found by reading one group of a compacted part."""
 SETTLED: Mapping[bytes, bytes] = {b"grokstudy.settled": b"every row counts"}
 """Metadata of the schema of a part in which no two rows are about the same thing."""
-Kind = Literal["trials", "curves", "measures", "checkpoints"]
+Kind = Literal["trials", "curves", "measures", "checkpoints", "proposals"]
 PREFIXES: dict[Kind, str] = {
     "trials": "trials/part-",
     "curves": "curves/part-",
     "measures": "measures/part-",
     "checkpoints": "checkpoints/index-",
+    "proposals": "proposals/part-",
 }
 KEYS: dict[Kind, tuple[str, ...]] = {
     "trials": ("trial_id", "steps_run", "status", "written_at"),
     "curves": ("trial_id", "step"),
     "measures": ("trial_id", "step", "measure", "protocol", "version", "value", "written_at"),
     "checkpoints": ("trial_id", "step", "file", "lane", "kind"),
+    "proposals": ("number", "trial_id", "point", "budget"),
 }
 """Columns without which a part says nothing; any other is NULL in a part that is older than the column."""
 
@@ -77,11 +80,13 @@ MEASURE_TYPES: dict[str, pa.DataType] = {
     "written_at": pa.string(),
 }
 CHECKPOINT_TYPES = _arrow_types(CheckpointRow)
+PROPOSAL_TYPES = _arrow_types(ProposalRow)
 TYPES: dict[Kind, dict[str, pa.DataType]] = {
     "trials": TRIAL_TYPES,
     "curves": CURVE_TYPES,
     "measures": MEASURE_TYPES,
     "checkpoints": CHECKPOINT_TYPES,
+    "proposals": PROPOSAL_TYPES,
 }
 
 
@@ -139,6 +144,10 @@ def measure_table(rows: Sequence[MeasureRow]) -> pa.Table:
 
 def checkpoint_table(rows: Sequence[CheckpointRow]) -> pa.Table:
     return _table(rows, CHECKPOINT_TYPES)
+
+
+def proposal_table(rows: Sequence[ProposalRow]) -> pa.Table:
+    return _table(rows, PROPOSAL_TYPES)
 
 
 def encode(table: pa.Table) -> bytes:

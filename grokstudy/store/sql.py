@@ -92,7 +92,7 @@ def _unknown_column(folders: Sequence[StudyFolder], name: str, sql: str) -> str:
     with connect(folders) as connection:
         columns = {
             view: [row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()]
-            for view in ("trials", "curves", "measures", "measures_long", "checkpoints")
+            for view in ("trials", "curves", "measures", "measures_long", "checkpoints", "proposals")
         }
     elsewhere = [view for view, names in columns.items() if name in names]
     remedy = "`grokstudy query STUDY --tables` explains every column"

@@ -21,18 +21,20 @@ from grokstudy.store.parts import TYPES, Kind
 from grokstudy.store.shared_views import connected
 
 Answer = TypeVar("Answer")
-VIEWS = ("trials", "curves", "measures_long", "measures", "checkpoints")
+VIEWS = ("trials", "curves", "measures_long", "measures", "checkpoints", "proposals")
 _SOURCES: dict[str, Kind] = {
     "trials": "trials",
     "curves": "curves",
     "measures_long": "measures",
     "measures": "measures",
     "checkpoints": "checkpoints",
+    "proposals": "proposals",
 }
 
 
 def connect(folders: Sequence[StudyFolder]) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the views `trials`, `curves`, `measures`, `measures_long` and `checkpoints`.
+    """An in-memory DuckDB with the views `trials`, `curves`, `measures`, `measures_long`, `checkpoints` and
+    `proposals`.
 
     Parts are listed now: the views show the study as it is at this moment, also after more is written. After a
     compaction they fail (duckdb.IOException); `asked` then asks anew. Every view shows the rows that count

@@ -54,6 +54,8 @@ class Activity:
     measured: int
     """Checkpoints."""
     to_measure: int
+    sampler: str
+    """What an adaptive sampler knows by now, in words; empty for other samplers."""
     notices: tuple[str, ...]
     """Lines for people, such as a pack that failed."""
     pid: int
@@ -96,6 +98,7 @@ def seen(board: Board) -> Activity:
         seconds_left=board.seconds_left,
         measured=board.measured,
         to_measure=board.to_measure,
+        sampler=board.sampler_state,
         notices=tuple(board.notices),
         pid=os.getpid(),
         host=socket.gethostname(),

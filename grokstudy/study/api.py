@@ -16,6 +16,7 @@ from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import BadInput, unknown
+from grokstudy.spec.outcome import RATIO, TAU
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.sql import query
@@ -26,6 +27,8 @@ from grokstudy.study.document import stored_spec
 if TYPE_CHECKING:
     from grokstudy.circuits._function import Function
     from grokstudy.phase.circuit_figures_plotly import CircuitFigure
+    from grokstudy.phase.critical import Critical
+    from grokstudy.phase.inference.result import Fit
     from grokstudy.study.activity import Activity
     from grokstudy.study.compared import Compared
     from grokstudy.study.launch import Setting
@@ -227,13 +230,21 @@ class Study:
     ) -> xr.Dataset:
         """The phase diagram as a data set with dimensions (y, x); `settings` are the other fields of PhaseQuery.
 
+        An axis without cells (an interval, or very many values) gives a fitted posterior on a lattice with the trials
+        as they are, unless `bins` are asked for.
+
         Raises:
             BadInput: a name or value that cannot be used, or a varied axis that is neither drawn nor fixed.
         """
         from grokstudy.phase import accessor  # noqa: F401  (registers `.gs`)
 
-        diagram = PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
-        return asked([self.folder], lambda connection: phase_diagram(connection, diagram))
+        return self.diagram(PhaseQuery(x=x, y=y, value=value, fix=tuple((fix or {}).items()), **settings))  # type: ignore[arg-type]
+
+    def diagram(self, query: PhaseQuery) -> xr.Dataset:
+        """The phase diagram of a query; see `phase_diagram`."""
+        spec = self.spec
+        ratio = getattr(spec.sampler, "ratio", RATIO)  # that of a sampler which predicts outcomes
+        return asked([self.folder], lambda connection: phase_diagram(connection, query, spec.axes, ratio))
 
     def compare(
         self,
@@ -252,6 +263,44 @@ class Study:
         from grokstudy.study.compared import compared
 
         return compared(self, others, axis, against, value, by, fix, **settings)
+
+    def fit(
+        self,
+        what: str,
+        x: str | Sequence[str] = (),
+        fix: Mapping[str, Value] | None = None,
+        **settings: str | float | int | None,
+    ) -> Fit:
+        """A statistic of the whole study with `table()`, `sentences()` for a reviewer, and `figure()`.
+
+        Args:
+            what: interval, aft, cure, exponent, budget-shift, susceptibility, bimodality, collapse, hysteresis,
+                sentinels or seeds.
+            x: settings that it depends on.
+            fix: settings and the value they must have.
+            settings: the other fields of `grokstudy.phase.inference.query.FitQuery`.
+
+        Raises:
+            BadInput: no such fit, a setting it does not use, or trials that it cannot be fitted to.
+        """
+        from grokstudy.phase.inference.fits import fit
+        from grokstudy.phase.inference.query import FitQuery
+
+        names = (x,) if isinstance(x, str) else tuple(x)
+        asking = FitQuery(x=names, fix=tuple((fix or {}).items()), **settings)  # type: ignore[arg-type]
+        return asked([self.folder], lambda connection: fit(connection, what, asking))
+
+    def critical(
+        self, tau: float = TAU, budget: int | None = None, rule: str | None = None, confidence: float = 0.95
+    ) -> Critical:
+        """Where along the study's one axis half of all seeds still memorise, and generalise, by T = `budget` steps.
+
+        Raises:
+            BadInput: the study has several axes (or none), no trial yet, or a threshold cannot be used.
+        """
+        from grokstudy.study.critical import critical_of
+
+        return critical_of(self.folder, self.spec, tau=tau, budget=budget, rule=rule, confidence=confidence)
 
     def share(self, to: Path | str, checkpoints: Literal["none", "final", "all"] = "final") -> Study:
         """A copy of the study in the directory or s3:// address `to`, to hand on; snapshots and local paths stay here.

@@ -29,6 +29,8 @@ class Board:
     to_measure: int = 0
     outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
     latest: Progress | None = None
+    sampler_state: str = ""
+    """What an adaptive sampler says of its own progress, in a few words."""
     notices: list[str] = dataclasses.field(default_factory=list)
     training_since: float | None = None
     measuring_since: float | None = None

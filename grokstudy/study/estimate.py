@@ -48,6 +48,15 @@ def estimate(plan: StudyPlan, slots: int) -> Estimate:
     return Estimate(seconds=seconds / max(1, min(slots, len(plan.jobs))), bytes=size)
 
 
+def at_most(plan: StudyPlan, batch: Estimate, slots: int) -> Estimate:
+    """What the study may cost at most: the same as `batch`, or for an adaptive one as many trials as are left."""
+    left = plan.planned - (len(plan.trials) - len(plan.left))
+    if plan.asker is None or not plan.left or left <= len(plan.left):
+        return batch
+    each = batch.seconds * max(1, min(slots, len(plan.jobs))) / len(plan.left)
+    return Estimate(seconds=each * left / slots, bytes=round(batch.bytes * left / len(plan.left)))
+
+
 def multiplications(spec: TrialSpec) -> int:
     """Parameters times rows of an update: its size to within a small factor."""
     return parameters(spec) * (spec.batch_size or spec.task.train_rows())

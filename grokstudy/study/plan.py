@@ -13,6 +13,7 @@ from grokstudy.execution.job import LaneRef, PackJob, StartRef
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import Point
 from grokstudy.spec.identity import trial_id
+from grokstudy.spec.rows import TrialRow
 from grokstudy.spec.settings import EarlyEndSettings
 from grokstudy.spec.study import StudySpec, with_values
 from grokstudy.spec.trial import TrialSpec
@@ -53,7 +54,11 @@ def planned_trials(spec: StudySpec, points: Iterable[Point], parents: Parents) -
 
 
 def is_done(
-    state: TrialState | None, budget: int, early_end: EarlyEndSettings = NEVER, *, only_censored: bool = False
+    state: TrialState | TrialRow | None,
+    budget: int,
+    early_end: EarlyEndSettings = NEVER,
+    *,
+    only_censored: bool = False,
 ) -> bool:
     """Whether nothing is left to do for a trial at this budget.
 

@@ -8,7 +8,14 @@ from grokstudy.study.board import Board
 
 def line(board: Board) -> str:
     """One line: name, stage, how much is done, rate, time left, outcomes so far."""
-    parts = [f"{board.study}: {board.stage}", counted(board), speed(board), latest(board), outcomes(board)]
+    parts = [
+        f"{board.study}: {board.stage}",
+        counted(board),
+        speed(board),
+        latest(board),
+        outcomes(board),
+        known(board),
+    ]
     return " · ".join(part for part in parts if part)
 
 
@@ -47,6 +54,11 @@ def outcomes(board: Board) -> str:
     """Trials by outcome; empty while there are none."""
     counts = board.all_outcomes
     return " · ".join(f"{counts[name]:,} {name}" for name in (*LABELS, "failed") if counts[name])
+
+
+def known(board: Board) -> str:
+    """What an adaptive sampler knows by now, while it is asked; empty for other studies."""
+    return board.sampler_state if board.stage == "training" else ""
 
 
 def duration(seconds: float) -> str:

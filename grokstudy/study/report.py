@@ -102,7 +102,7 @@ def write_report(folder: StudyFolder, spec: StudySpec) -> list[str]:
     with _opened(folder, spec) as source:
         if source.trials is None:
             return []
-        shown = shown_slice(source.axes, source.trials)
+        shown = shown_slice(source.spec, source.trials)
         assert shown is not None  # there is an axis
         try:
             diagram = drawn_diagram(source, shown, source.trials)
@@ -147,7 +147,7 @@ def _results(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> I
     last = last_measures(source.connection, trials)
     sections = (
         diagrams(source, trials, pictures=pictures),
-        outcomes(trials),
+        outcomes(source, trials),
         cells(source, trials),
         times(source, trials) if pictures else None,
         examples(source, trials, pictures=pictures),

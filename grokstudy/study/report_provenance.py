@@ -17,7 +17,7 @@ from grokstudy.store.damage import damaged_parts
 from grokstudy.store.damaged_part import LOST
 from grokstudy.study.activity import activity
 from grokstudy.study.document import FILE
-from grokstudy.study.report_source import ReportSource, shown_slice
+from grokstudy.study.report_source import ReportSource, continuous, shown_slice
 
 MOST_ATTEMPTS = 8
 WORKING = ("preparing", "training", "measuring")
@@ -110,7 +110,13 @@ def _limits(source: ReportSource) -> Iterator[str]:
     if trials is None:
         return
     sizes = np.bincount(grouped(trials, trials.varied).cell_of).tolist()
-    if min(sizes) < FEW_SEEDS:
+    if continuous(source, trials):
+        yield (
+            "Between its trials a diagram is a posterior, not a measurement: it takes times as smooth in every axis, "
+            "with lengths and seed noise learned from the trials. The held-out check, where there is one, is what it "
+            "can be judged by."
+        )
+    elif min(sizes) < FEW_SEEDS:
         few = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
         trial = "trial" if few == "1" else "trials"
         yield f"A cell holds {few} {trial}: shares are coarse, their intervals wide. More seeds narrow them."
@@ -122,7 +128,7 @@ def _limits(source: ReportSource) -> Iterator[str]:
     unknown = int(((trials.table["retention"] == "unknown") & trials.table["t_gen"].notna()).sum())
     if unknown:
         yield f"{unknown:,} trials generalised but were not watched to 2 t_gen: whether they keep it is not known."
-    shown = shown_slice(source.axes, trials)
+    shown = shown_slice(source.spec, trials)
     if shown is not None and shown.fix:
         yield "Diagrams show one slice of the study; the table of cells shows all of it."
     if trials.table["numerics"].nunique() > 1:

@@ -14,6 +14,10 @@ from grokstudy.phase.evenly import evenly
 from grokstudy.phase.figure_data import figure_data
 from grokstudy.phase.figures_matplotlib import phase_figure
 from grokstudy.phase.planned import planned_levels, with_planned
+from grokstudy.phase.posterior import is_posterior
+from grokstudy.phase.posterior_figure import posterior_figure
+from grokstudy.phase.posterior_matplotlib import drawn_posterior
+from grokstudy.phase.proposals import CHOSEN
 from grokstudy.phase.report_document import Block, Picture, Section, Text, table
 from grokstudy.phase.report_figure import report_figure
 from grokstudy.phase.report_pictures import (
@@ -28,6 +32,7 @@ from grokstudy.phase.report_tables import cell_table, leaves, number, outcome_ta
 from grokstudy.phase.report_trials import ReportTrials, grouped
 from grokstudy.phase.times import OUTCOMES
 from grokstudy.spec.errors import BadInput
+from grokstudy.spec.outcome import RATIO
 from grokstudy.study.report_source import ReportSource, Slice, in_slice, shown_slice
 
 EXAMPLES_ACROSS = 3
@@ -35,9 +40,10 @@ PHASE = "phase"
 """Name of the picture of outcomes and delays, which a finished run writes too."""
 
 
-def outcomes(trials: ReportTrials) -> Section:
+def outcomes(source: ReportSource, trials: ReportTrials) -> Section:
     """How many trials came to what."""
-    return Section("Outcomes", (outcome_table(trials),))
+    told = (Text(CHOSEN),) if source.adaptive else ()
+    return Section("Outcomes", (*told, outcome_table(trials, shares=not source.adaptive)))
 
 
 def drawn_diagram(source: ReportSource, shown: Slice, trials: ReportTrials) -> xr.Dataset:
@@ -46,7 +52,9 @@ def drawn_diagram(source: ReportSource, shown: Slice, trials: ReportTrials) -> x
     Raises:
         BadInput: it cannot be drawn, e.g. because a setting varies that is no axis.
     """
-    return with_planned(phase_diagram(source.connection, shown.query(trials)), planned_levels(source.spec))
+    ratio = getattr(source.spec.sampler, "ratio", RATIO)
+    diagram = phase_diagram(source.connection, shown.query(trials), source.spec.axes, ratio)
+    return with_planned(diagram, planned_levels(source.spec))
 
 
 def diagrams(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> Section | None:
@@ -55,7 +63,7 @@ def diagrams(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> S
     Args:
         pictures: False = only the picture that a finished run writes.
     """
-    shown = shown_slice(source.axes, trials)
+    shown = shown_slice(source.spec, trials)
     if shown is None:
         return None
     if shown.mixed:
@@ -76,18 +84,20 @@ def diagrams(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> S
 
 def cells(source: ReportSource, trials: ReportTrials) -> Section:
     """Censored statistics of every cell of every axis, and of all trials where there is none."""
+    if source.adaptive:
+        return Section("Cells", (Text(f"None are counted. {CHOSEN}"),))
     name = source.folder.name
-    shown = shown_slice(source.axes, trials)
+    shown = shown_slice(source.spec, trials)
     axes = "" if shown is None else f" --x {shown.x}" + (f" --y {shown.y}" if shown.y else "")
     rest = f"All: grokstudy phases {name}{axes} --format csv." if axes else ""
     return Section("Cells", (cell_table(trials, trials.varied, rest),))
 
 
 def times(source: ReportSource, trials: ReportTrials) -> Section | None:
-    """Survival curves of t_gen; None if no trial generalised."""
-    if trials.table["t_gen"].isna().all():
+    """Survival curves of t_gen; None if no trial generalised, or if trials were chosen by what others did."""
+    if trials.table["t_gen"].isna().all() or source.adaptive:  # a curve over chosen trials says nothing of others
         return None
-    shown = shown_slice(source.axes, trials)
+    shown = shown_slice(source.spec, trials)
     own = trials if shown is None else _only(trials, in_slice(shown, trials))
     lines, panels = (None, None) if shown is None else (shown.x, shown.y)
     slices = [
@@ -128,6 +138,8 @@ def examples(source: ReportSource, trials: ReportTrials, *, pictures: bool) -> S
 
 
 def _phase(diagram: xr.Dataset, shown: Slice, trials: ReportTrials) -> Picture:
+    if is_posterior(diagram):
+        return _posterior(diagram, shown)
     parts = ["Left: every trial is a tile in the colour of its outcome."]
     if shown.y:
         parts.append("Right: median delay; hatched where nothing ran or more than half never generalised.")
@@ -142,8 +154,34 @@ def _phase(diagram: xr.Dataset, shown: Slice, trials: ReportTrials) -> Picture:
     return as_picture(report_figure(diagram), PHASE, alt, " ".join(parts))
 
 
+def _posterior(diagram: xr.Dataset, shown: Slice) -> Picture:
+    """The picture of a study with continuous axes."""
+    parts = [
+        "Left: the most probable outcome; right: the expected delay. Both are a posterior fitted to all trials, which "
+        "are drawn over it as points. Lines: where half of all seeds memorise, generalise, or have a delay of R; a "
+        "dotted band holds its line with 95 %, and is paler."
+    ]
+    if shown.y is None:
+        parts = [
+            "A posterior fitted to all trials, which are drawn as points: the most probable outcome, and the expected "
+            "delay with its 95 % band. Upright lines: where half of all seeds memorise, generalise, or have a delay "
+            "of R; the bars above are their intervals."
+        ]
+    if shown.slices:
+        held = ", ".join(f"{path} = {value:g}" for path, value in shown.slices)
+        parts.append(f"A slice of the posterior at {held}; trials near it are drawn.")
+    if shown.fix:
+        parts.append(f"Only trials with {_fixed(shown)} are drawn.")
+    alt = f"Posterior of outcomes and delay over {shown.x}" + (f" and {shown.y}" if shown.y else "")
+    return as_picture(report_figure(diagram), PHASE, alt, " ".join(parts))
+
+
 def _shares(source: ReportSource, diagram: xr.Dataset, shown: Slice, trials: ReportTrials) -> Iterator[Picture]:
     """The share that generalised over the plane, and with its intervals along x, a panel per value of y."""
+    if is_posterior(diagram):
+        alt = f"Chance that a trial generalises over {shown.x}" + (f" and {shown.y}" if shown.y else "")
+        yield as_picture(drawn_posterior(posterior_figure(diagram)), "p_gen", alt, f"{alt}.")
+        return
     alt = f"Share of trials that generalised over {shown.x}" + (f" and {shown.y}" if shown.y else "")
     caption = "Share of trials that generalised by T; the number in a cell counts its trials."
     if shown.y is None:

@@ -8,18 +8,19 @@ import os
 import signal
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import FrameType
 
 from grokstudy.circuits._measure import measures
 from grokstudy.engine.device import check_device
 from grokstudy.execution.executor import Executor, executor
-from grokstudy.execution.job import PackJob, Progress
+from grokstudy.execution.job import PackJob
 from grokstudy.execution.live_measures import check_while_training
 from grokstudy.measure_jobs.run import measure_study
 from grokstudy.spec.errors import BadInput, GrokstudyError
 from grokstudy.spec.outcome import outcome
+from grokstudy.spec.proposal import AdaptiveSampler
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
@@ -28,11 +29,13 @@ from grokstudy.store.snapshots import delete_snapshot, snapshots
 from grokstudy.store.trial_rows import trial_rows
 from grokstudy.store.views import TrialState, connect, read_trials
 from grokstudy.study.activity import published
+from grokstudy.study.adaptive import Asker, adaptive_plan
 from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
 from grokstudy.study.forks import Parents
 from grokstudy.study.live import Projection
 from grokstudy.study.mode import resolved_mode
+from grokstudy.study.packs import AskedPacks, Packs
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, start_refs, stored_states
 from grokstudy.tracking.settings import resolved_uri
 
@@ -49,6 +52,17 @@ class StudyPlan:
     trials: tuple[PlannedTrial, ...]
     left: tuple[PlannedTrial, ...]
     jobs: tuple[PackJob, ...]
+    asker: Asker | None = None
+    """Asks an adaptive sampler for what comes after `jobs`; None = all trials are known."""
+    over: str | None = None
+    """Why an adaptive sampler will not be asked again."""
+
+    @property
+    def planned(self) -> int:
+        """Trials of the study; at most so many if an adaptive sampler is not done."""
+        sampler = self.spec.sampler
+        more = sampler.n_trials if isinstance(sampler, AdaptiveSampler) and self.over is None else 0
+        return max(len(self.trials), more)
 
     @property
     def updates(self) -> int:
@@ -66,6 +80,8 @@ class StudyResult:
     outcomes: Mapping[str, int]
     report: tuple[str, ...]
     stopped: bool
+    over: str | None = None
+    """Why an adaptive sampler asked for no more; None for other samplers, and if it was not heard to the end."""
 
 
 def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> StudyPlan:
@@ -86,6 +102,8 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
         check_same_study(old, spec)
         states = {state.trial_id: state for state in read_trials(folder)}
     parents = Parents(folder.storage, spec.name)
+    if isinstance(spec.sampler, AdaptiveSampler):
+        return _adaptive(spec, folder, old, parents, slots)
     trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [], parents)
     left = [
         trial
@@ -98,6 +116,30 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
     starts = start_refs(left, stored, parents)
     jobs = pack_jobs(spec, folder.storage.uri, left, stored, starts, slots)
     return StudyPlan(spec=spec, folder=folder, trials=tuple(trials), left=tuple(left), jobs=tuple(jobs))
+
+
+def _adaptive(spec: StudySpec, folder: StudyFolder, old: StudySpec | None, parents: Parents, slots: int) -> StudyPlan:
+    """The plan of a study whose sampler is asked as it runs: what is open now, and who asks."""
+    expected = [spec.trial({})] * spec.sampler.n_trials if isinstance(spec.sampler, AdaptiveSampler) else []
+    kept = None if old is None else old.engine
+    spec = dataclasses.replace(spec, engine=resolved_mode(spec.engine, kept, expected, spec.budget))
+    found = adaptive_plan(spec, folder, slots, parents)
+    asker = Asker(spec=spec, folder=folder, slots=slots, parents=parents)
+    return StudyPlan(
+        spec=spec, folder=folder, trials=found.trials, left=found.left, jobs=found.jobs, asker=asker, over=found.over
+    )
+
+
+def with_next_batch(plan: StudyPlan) -> StudyPlan:
+    """The plan with the batch that its sampler would ask for next, if it is adaptive; nothing is stored.
+
+    Raises:
+        BadInput: the sampler, or a trial it asks for, cannot be.
+    """
+    if plan.asker is None or plan.left or plan.over is not None:
+        return plan
+    trials, jobs = plan.asker.preview()
+    return dataclasses.replace(plan, trials=(*plan.trials, *trials), left=trials, jobs=jobs)
 
 
 def run_study(
@@ -128,35 +170,49 @@ def run_study(
 
 def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | None) -> StudyResult:
     spec, folder = plan.spec, plan.folder
-    board.planned, board.done_before = len(plan.trials), len(plan.trials) - len(plan.left)
+    board.planned, board.done_before = plan.planned, len(plan.trials) - len(plan.left)
     board.updates_planned = plan.updates
     board.outcomes = _outcomes_before(plan)
     deadline = None if max_hours is None else time.monotonic() + max_hours * 3600
     with _interruptible() as interrupt:
         with Projection(spec, folder, board) as projection:
-            if plan.jobs:
+            over = plan.over
+            if plan.jobs or (plan.asker is not None and over is None):
                 board.stage = "training"
-                source = _Packs(plan.jobs, board, projection, interrupt, deadline)
-                execution.run_packs(source, f"{spec.name}-{os.getpid()}")
+                with _packs(plan, board, projection, interrupt, deadline) as source:
+                    execution.run_packs(source, f"{spec.name}-{os.getpid()}")
+                over = source.over
                 _drop_superseded(folder, spec.budget)
             stopped = interrupt.is_set() or (deadline is not None and time.monotonic() > deadline)
             if not stopped and spec.measures.names:
                 board.stage = "measuring"
                 stopped = _measured_until(interrupt, spec, execution, board, folder)
             board.stage = "reporting"
-            report = _report(folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.to_measure))
+            report = _report(
+                folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.done_now or board.to_measure)
+            )
             projection.state = "stopped" if stopped else "finished"
         with contextlib.suppress(GrokstudyError, OSError):  # a storage that is full or away: all rows are there
             compact(folder, at_least=MANY_PARTS)  # after everything that reads: no part is deleted under it
     board.stage = "stopped" if stopped else "finished"
     return StudyResult(
         folder=folder,
-        planned=len(plan.trials),
+        planned=board.planned,
         ran=board.done_now.total(),
         outcomes=dict(board.all_outcomes),
         report=tuple(report),
         stopped=stopped,
+        over=over,
     )
+
+
+def _packs(
+    plan: StudyPlan, board: Board, projection: Projection, interrupt: threading.Event, deadline: float | None
+) -> Packs:
+    """What the executor is given: the plan's packs, and those that an adaptive sampler asks for after them."""
+    if plan.asker is None:
+        return Packs(plan.jobs, board, projection, interrupt, deadline)
+    return AskedPacks(plan.jobs, board, projection, interrupt, deadline, plan.asker, over=plan.over)
 
 
 def _measured_until(
@@ -179,41 +235,6 @@ def _report(folder: StudyFolder, spec: StudySpec, *, changed: bool) -> list[str]
     from grokstudy.study.report import write_report  # loads the figure libraries
 
     return write_report(folder, spec)
-
-
-class _Packs:
-    """The study's packs as the executors see them."""
-
-    def __init__(
-        self,
-        jobs: tuple[PackJob, ...],
-        board: Board,
-        projection: Projection,
-        interrupt: threading.Event,
-        deadline: float | None,
-    ) -> None:
-        self._jobs, self._board, self._projection = deque(jobs), board, projection
-        self._interrupt, self._deadline = interrupt, deadline
-
-    def next(self) -> PackJob | None:
-        return self._jobs.popleft() if self._jobs and not self.stopping else None
-
-    def progress(self, progress: Progress) -> None:
-        self._board.pack(progress)
-
-    def finished(self, job: PackJob, error: str | None) -> None:
-        self._board.pack_finished(job, error)
-        if error is not None:
-            self._board.notices.append(f"A pack of {len(job.trials)} trials failed: {error}. Run again to retry them.")
-        self._projection.due()
-
-    @property
-    def exhausted(self) -> bool:
-        return not self._jobs or self.stopping
-
-    @property
-    def stopping(self) -> bool:
-        return self._interrupt.is_set() or (self._deadline is not None and time.monotonic() > self._deadline)
 
 
 def _outcomes_before(plan: StudyPlan) -> Counter[str]:

@@ -18,6 +18,7 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
 from grokstudy.study.document import FILE
 from grokstudy.study.new_folder import new_folder
+from grokstudy.study.proposals import ENDING
 
 Weights = Literal["none", "final", "all"]
 PRIVATE = ("storage", "tracking", "cluster")
@@ -56,6 +57,10 @@ def share_study(source: StudyFolder, to: str, weights: str = "final") -> Shared:
         copy_rows(source, target, "trials", identities)
         copy_rows(source, target, "curves", identities)
         copy_rows(source, target, "measures", identities)
+        if source.parts("proposals"):
+            copy_rows(source, target, "proposals", identities)
+        if (over := source.get_text(ENDING)) is not None:
+            target.put_text(ENDING, over)
         rows = _chosen(source, weights)
         copy_checkpoints(source, target, rows)
         for name in source.names("report"):
@@ -117,7 +122,7 @@ or, in Python,
 | file | holds |
 |---|---|
 | `study.yaml`, `attempts/` | the settings, and the versions that ran it |
-| `trials/ curves/ measures/` | Parquet, readable by anything; NULL, never NaN |
+| `trials/ curves/ measures/ proposals/` | Parquet, readable by anything; NULL, never NaN |
 | `checkpoints/` | safetensors and their index |
 | `report/` | picture, page, text and table |
 

@@ -44,8 +44,8 @@ def ui_command(uri: str, host: str = "127.0.0.1", port: int = 5000) -> list[str]
         raise BadInput(f"tracking.uri: no MLflow database at {file}; run a study with tracking.enabled=true first.")
     if not is_database(file):
         raise BadInput(
-            f"tracking.uri: {file} is damaged, or no SQLite database. MLflow only shows what the studies hold: move the "
-            "file away and run a study again, which writes its runs anew."
+            f"tracking.uri: {file} is damaged, or no SQLite database. MLflow only shows what the studies hold: move "
+            "the file away and run a study again, which writes its runs anew."
         )
     ours = entry_points(group="mlflow.app", name=APP_NAME)  # missing in a source tree that was never installed
     return [

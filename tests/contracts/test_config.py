@@ -57,6 +57,8 @@ PARTNERS = {
     "model/tms": ["task=tms", "loss=mse"],
     "loss/mse": ["task=teacher_student", "model=mlp"],
     "optimizer/adam": ["regularization=none"],
+    "sampler/boundary": ["optimizer.lr=log(0.001,0.1)"],
+    "sampler/tpe": ["optimizer.lr=log(0.001,0.1)"],
 }
 """What an option needs beside it, where it does not fit the defaults (a transformer on modular addition with decay)."""
 

@@ -15,18 +15,16 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 import xarray as xr
-from phase_planted import WD, connected, plane, planted, trial, with_curves
+from phase_planted import connected, plane, planted, trial
 
 import grokstudy.phase.accessor  # noqa: F401  (registers `.gs`)
 from grokstudy.circuits._labels import LABELS as ALGORITHMS
 from grokstudy.phase import export
-from grokstudy.phase.curves_figure import curves_figure, example_curves
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.figure_data import figure_data
-from grokstudy.phase.figures_matplotlib import colour_map, save, write_figure
+from grokstudy.phase.figures_matplotlib import colour_map, save
 from grokstudy.phase.figures_plotly import phase_figure, phase_html
 from grokstudy.phase.palette import ALGORITHM_COLOURS
-from grokstudy.phase.query import PhaseQuery
 from grokstudy.phase.report_figure import save_report_png
 from grokstudy.spec.errors import BadInput
 
@@ -167,15 +165,6 @@ def test_the_accessor_draws_and_saves(study: duckdb.DuckDBPyConnection, tmp_path
     diagram = phase_diagram(study, plane())
     assert diagram.gs.plot().layout.xaxis.type == "log"
     assert diagram.gs.save(tmp_path / "d.csv").read_text().count("\n") == 7
-
-
-def test_examples_show_one_trial_per_outcome_with_its_curves() -> None:
-    connection, _ = with_curves()
-    examples = example_curves(connection, phase_diagram(connection, PhaseQuery(x=WD)))
-    assert len({example.outcome for example in examples}) == len(examples) > 1
-    assert all(len(example.step) > 100 for example in examples)
-    image = pixels(lambda buffer: write_figure(curves_figure(examples), buffer, "png"))
-    assert image[..., :3].std() > 0.05
 
 
 @pytest.mark.parametrize("value", ["p_gen", "t_gen", "log10_delay_ratio", "outcome"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from test_store_parts import NEVER, ROW, curve
+from test_store_parts import NEVER, PROPOSAL, ROW, curve
 
 from grokstudy.spec.errors import DamagedFile
 from grokstudy.spec.rows import CheckpointRow, MeasureRow, MeasureValue
@@ -99,6 +99,7 @@ def fill(folder: StudyFolder) -> None:
         folder.put_measures([MeasureRow(trial_id=f"t{i}", step=1, value=value, written_at="2026")])
         row = CheckpointRow(trial_id=f"t{i}", step=1, file="f", lane=0, sha256="", kind="end")
         folder.put_index([row])
+        folder.put_proposals([dataclasses.replace(PROPOSAL, number=i, trial_id=f"t{i}")])
 
 
 @pytest.mark.parametrize("kind", list(parts.PREFIXES))
@@ -109,7 +110,7 @@ def test_damage_of_one_kind_leaves_the_others_whole(folder: StudyFolder, kind: p
     with pytest.warns(DamagedPartWarning) as told:
         connection = connect([folder])
     with connection:
-        for name in ("trials", "curves", "measures_long", "checkpoints"):
+        for name in ("trials", "curves", "measures_long", "checkpoints", "proposals"):
             found = {row[0] for row in connection.execute(f"SELECT DISTINCT trial_id FROM {name}").fetchall()}
             assert found == ({"t1"} if name == view else {"t0", "t1"})
     assert [str(one.message) for one in told] == [str(part) for part in damaged_parts(folder)]
@@ -117,7 +118,7 @@ def test_damage_of_one_kind_leaves_the_others_whole(folder: StudyFolder, kind: p
         assert len(checkpoints(folder)) == (1 if kind == "checkpoints" else 2)
 
 
-@pytest.mark.parametrize("kind", ["trials", "curves", "measures"])
+@pytest.mark.parametrize("kind", ["trials", "curves", "measures", "proposals"])
 def test_no_writer_takes_a_damaged_part_away_or_copies_what_lacks_its_rows(
     folder: StudyFolder, tmp_path: Path, kind: parts.Kind
 ) -> None:
@@ -125,7 +126,7 @@ def test_no_writer_takes_a_damaged_part_away_or_copies_what_lacks_its_rows(
     name = folder.parts(kind)[0]
     folder.put_bytes(name, b"PAR1")
     before = folder.parts(kind)
-    assert compact(folder) == 4, "the two parts of each of the other two kinds"
+    assert compact(folder) == 6, "the two parts of each of the other three kinds"
     assert folder.parts(kind) == before
     assert folder.get_bytes(name) == b"PAR1"
     target = StudyFolder.open(str(tmp_path / "copy"), "copy")

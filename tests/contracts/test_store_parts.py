@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from grokstudy.spec.axes import Value
-from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, ProposalRow, TrialRow
 from grokstudy.store import disk, parts
 from grokstudy.store.columns import explain
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.proposal_rows import proposal_rows
 from grokstudy.store.views import connect, read_trials
 
 ROW = TrialRow(
@@ -72,6 +73,25 @@ DIVERGED = dataclasses.replace(
     test_loss=math.inf,
 )
 NEVER = dataclasses.replace(ROW, trial_id="n", t_gen=None, t_gen_lo=None, test_acc=0.2, test_acc_at_t_mem=math.nan)
+
+PROPOSAL = ProposalRow(
+    number=0,
+    trial_id="a",
+    source="boundary",
+    reason="doubtful",
+    point='{"optimizer.lr": 0.1}',
+    budget=1000,
+    p_confusion=0.1,
+    p_memorization=0.2,
+    p_inversion=0.0,
+    p_grokking=0.3,
+    p_comprehension=0.4,
+    p_diverged=0.0,
+    finished=8,
+    expected_error=0.05,
+    half_width=math.nan,
+    written_at="2026-01-01T00:00:00Z",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -140,13 +160,24 @@ def test_nothing_to_put_makes_no_part(folder: StudyFolder) -> None:
     assert folder.storage.list("") == []
 
 
+def test_proposals_come_back_in_order_as_they_were_put_and_survive_compaction(folder: StudyFolder) -> None:
+    rows = [dataclasses.replace(PROPOSAL, number=number, p_grokking=None if number else 0.3) for number in (2, 0, 1)]
+    folder.put_proposals(rows[:2])
+    folder.put_proposals(rows[2:])
+    stored = [dataclasses.replace(row, half_width=None) for row in sorted(rows, key=lambda row: row.number)]
+    assert proposal_rows(folder) == stored
+    assert compact(folder, kinds=("trials", "proposals")) == 2
+    assert proposal_rows(folder) == stored
+    assert len(folder.parts("proposals")) == 1
+
+
 def test_an_empty_study_has_empty_views_with_every_explained_column(folder: StudyFolder) -> None:
     with connect([folder]) as connection:
         for view, column, help in explain():
             assert help
             if not column.startswith("<"):
                 assert connection.execute(f'SELECT "{column}" FROM {view}').fetchall() == []
-        for view in ("trials", "curves", "measures", "measures_long", "checkpoints"):
+        for view in ("trials", "curves", "measures", "measures_long", "checkpoints", "proposals"):
             shown = {row[0] for row in connection.execute(f"DESCRIBE {view}").fetchall()}
             assert shown == {c for v, c, _ in explain() if v == view and not c.startswith("<")}
     assert read_trials(folder) == []

@@ -147,11 +147,11 @@ MISTAKES = {
     ),
     "FROM trails": (
         "query: no view 'trails'; did you mean 'trials'? There are trials, curves, measures_long, measures, "
-        "checkpoints (line 1, column 6).\n  FROM trails\n       ^^^^^^"
+        "checkpoints, proposals (line 1, column 6).\n  FROM trails\n       ^^^^^^"
     ),
     "EXPLAIN FROM trails": (
         "query: no view 'trails'; did you mean 'trials'? There are trials, curves, measures_long, measures, "
-        "checkpoints (line 1, column 14).\n  EXPLAIN FROM trails\n               ^^^^^^"
+        "checkpoints, proposals (line 1, column 14).\n  EXPLAIN FROM trails\n               ^^^^^^"
     ),
     "SELECT medan(t_gen) FROM trials": (
         'query: Scalar Function with name medan does not exist! Did you mean "median"? (line 1, column 8).\n'

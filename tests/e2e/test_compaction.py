@@ -49,6 +49,7 @@ def _rows(folder: StudyFolder) -> dict[str, pa.Table]:
         "measures_long": "trial_id, step, measure, protocol",
         "measures": "trial_id, step",
         "checkpoints": "trial_id, step",
+        "proposals": "number",
     }
 
     def read(connection: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:

@@ -21,6 +21,7 @@ from grokstudy.store.storage import Storage
 from grokstudy.study.board import Board
 from grokstudy.study.document import stored_spec
 from grokstudy.study.merge import merge_studies
+from grokstudy.study.proposals import ending
 from grokstudy.study.run import plan_study, run_study
 from grokstudy.study.share import share_study
 from tests.e2e.stored import assert_equal, tables, weights
@@ -193,3 +194,16 @@ def test_both_verbs_answer_in_json(source: StudyFolder, tmp_path: Path) -> None:
         "trials": 6,
         "shared": 0,
     }
+
+
+def test_a_shared_adaptive_study_keeps_what_was_proposed_and_why_it_ended(tmp_path: Path) -> None:
+    search = ["sampler=tpe", "sampler.n_trials=4", "sampler.startup=4", "sampler.batch=4"]
+    source = run(tmp_path / "data", "a", "regularization.weight_decay=log(0.3,30)", *search, budget=50)
+    share_study(source, str(tmp_path / "hand"), "none")
+    ours, theirs = (
+        gs.open("a", str(root)).sql("SELECT * FROM proposals ORDER BY number")
+        for root in (tmp_path / "data", tmp_path / "hand")
+    )
+    assert len(ours) == 4
+    assert theirs.equals(ours)
+    assert ending(StudyFolder.open(str(tmp_path / "hand"), "a")) == ending(source)

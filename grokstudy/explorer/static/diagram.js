@@ -10,6 +10,8 @@ import { draw, forget } from "./plot.js";
 // Pixels from a dot within which a click means its trial; plotly's own 20 would leave little of a cell.
 const DOT_REACH = 8;
 const FRAME = "#E4572E";
+// What the figures call ink; on the page ink is light where the paper is dark.
+const INK = "#1A1A1A";
 
 export async function showDiagram(box, name, diagram, params) {
   if (box.drawn !== diagram) build(box, name, diagram, params);
@@ -19,7 +21,8 @@ export async function showDiagram(box, name, diagram, params) {
     const { figure } = diagram.panels[facet];
     const frames = cells.flatMap((cell) => frame(diagram, cell, facet));
     const shapes = [...(figure.layout.shapes ?? []), ...frames];
-    return draw(plot, { data: figure.data, layout: { ...figure.layout, shapes, hoverdistance: DOT_REACH } }, { key: diagramParams(params).toString() });
+    const data = [...figure.data, ...ring(diagram, params.get("trial"), facet)];
+    return draw(plot, { data, layout: { ...figure.layout, shapes, hoverdistance: DOT_REACH } }, { key: diagramParams(params).toString() });
   }));
   for (const plot of plots) {
     if (!plot.listens) plot.on("plotly_click", clicked);
@@ -45,8 +48,8 @@ function build(box, name, diagram, params) {
 
 /** What the marks mean, as text beside marks of the same shape. */
 export function legend(keys) {
-  return el("ul", { class: "legend" }, ...keys.map(({ name, colour, shape }) =>
-    el("li", {}, el("span", { class: `mark ${shape}`, style: `--mark:${colour}`, "aria-hidden": "true" }), name)));
+  return el("ul", { class: "legend" }, ...keys.map(({ name, colour, shape, sign }) =>
+    el("li", {}, el("span", { class: `mark ${shape}`, style: shape === "line" || colour === INK ? null : `--mark:${colour}`, "aria-hidden": "true" }, sign || null), name)));
 }
 
 /** A dot opens its trial; a cell opens itself, with Shift or "+ cell" beside those that are open. */
@@ -87,6 +90,14 @@ function frame(diagram, cell, facet) {
   const shape = { type: "rect", line: { color: FRAME, width: 3 }, x0: edges.x[x], x1: edges.x[x + 1], layer: "above" };
   if (!diagram.y.length) return [{ ...shape, yref: "y domain", y0: 0, y1: 1 }];
   return [{ ...shape, y0: edges.y[y], y1: edges.y[y + 1] }];
+}
+
+/** A ring round the open trial, where trials lie without cells. */
+function ring(diagram, trial, facet) {
+  const point = trial ? diagram.points.find((one) => one.trial.startsWith(trial)) : null;
+  if (!point || point.facet !== facet) return [];
+  const marker = { size: 20, symbol: "circle-open", color: FRAME, line: { width: 3, color: FRAME } };
+  return [{ type: "scatter", mode: "markers", x: [point.x], y: [point.y], marker, hoverinfo: "skip", showlegend: false, cliponaxis: false }];
 }
 
 function actions(name, diagram, params) {

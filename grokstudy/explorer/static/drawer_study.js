@@ -22,6 +22,7 @@ export async function showWhole(box, { name, overview, diagram, params }) {
   const body = el("div", { class: "body" });
   box.querySelector(".body")?.classList.add("busy");
   const hint = el("p", { class: "quiet" }, "Click a cell for its trials' curves, a dot for one trial.");
+  diagram.then((drawn) => { if (drawn?.points.length) hint.textContent = "Click a point for its trial."; }, () => {});
   try {
     await { trials, parallel, sql }[tab](name, asked, body);
   } catch (error) {

@@ -11,6 +11,7 @@ export function showHead(box, overview) {
     el("span", {}, `${count(counts.trials)}${planned} ${counts.trials === 1 && !planned ? "trial" : "trials"}`),
     counts.trials ? outcomes(counts.by_outcome) : null,
   );
+  if (overview.search) line.append(searched(overview.search));
   const children = [line];
   if (activity?.state === "live") children.push(progress(activity));
   if (errors.length) {
@@ -21,6 +22,12 @@ export function showHead(box, overview) {
   for (const text of overview.damaged) children.push(el("p", { class: "message error" }, text));
   box.replaceChildren(...children);
   box.dataset.ready = "yes";
+}
+
+/** How far a sampler that chooses as it goes has come. */
+function searched({ proposals, expected_error: error }) {
+  const known = error === null ? "" : ` · expected error ${(100 * error).toPrecision(2)} %`;
+  return el("span", { id: "search", class: "quiet", title: "share of the axes' volume that the sampler expects to be misclassified" }, `${count(proposals)} proposed${known}`);
 }
 
 function progress(activity) {

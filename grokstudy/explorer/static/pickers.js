@@ -20,7 +20,7 @@ export function showPickers(box, overview, query) {
   const paths = overview.settings.map((setting) => setting.path);
   const value = (name, field) => params.get(name) ?? (query ? query[field ?? name] : null);
   const [x, y, facet] = ["x", "y", "facet"].map((name) => full(value(name), paths));
-  const axis = (name, text, chosen, options) => picker(name, text, paths, chosen, { ...options, choose: (path) => change(redrawn({ x, y, facet }, name, path, paths)) });
+  const axis = (name, text, chosen, options) => picker(name, text, paths, chosen, { ...options, choose: (path) => change(redrawn({ x, y, facet }, name, path, overview.settings)) });
   const held = new Map(query ? query.fix : []);
   for (const [name, text] of params) if (name.startsWith("fix.")) held.set(name.slice(4), text);
   const rest = overview.settings.filter(({ path }) => ![x, y, facet].includes(path) && path !== "seed" && !path.startsWith("seeds."));
@@ -49,12 +49,16 @@ function full(name, paths) {
 }
 
 /** What the address says after an axis got another setting: axes that had it take its old one, and cells are closed. */
-function redrawn(drawn, name, path, paths) {
+function redrawn(drawn, name, path, settings) {
+  const paths = settings.map((setting) => setting.path);
   const [twin] = Object.keys(drawn).filter((other) => other !== name && path && drawn[other] === path);
   const free = paths.find((other) => !Object.values(drawn).includes(other));
   const moved = twin ? { [twin]: drawn[name] || (twin === "x" ? free : null) } : {};
   const text = path || (name === "y" ? "" : null); // `y=` is a diagram of one axis; without it the study's own is drawn
-  return { ...moved, [name]: text, [`fix.${path}`]: null, cell: null, trial: null };
+  const now = { ...drawn, ...moved, [name]: text };
+  const left = settings.filter((setting) => setting.middle && Object.values(drawn).includes(setting.path) && !Object.values(now).includes(setting.path));
+  const held = Object.fromEntries(left.map((setting) => [`fix.${setting.path}`, setting.middle])); // a slice there
+  return { ...moved, ...held, [name]: text, [`fix.${path}`]: null, cell: null, trial: null };
 }
 
 /** `options` are names, or groups of names. */
@@ -71,11 +75,19 @@ function picker(name, text, options, chosen, { none = null, choose }) {
 function fixed(setting, chosen) {
   const name = `fix.${setting.path}`;
   const levels = setting.levels;
+  if (!levels.length) return held(name, setting, chosen);
   const now = levels.find((level) => level.value === chosen || level.text === chosen);
   return el("label", { class: "fixed", title: setting.path }, el("span", {}, setting.path.split(".").at(-1)),
     el("select", { name, onchange: (event) => change({ [name]: event.target.value || null, cell: null, trial: null }) },
       now ? null : el("option", { value: "", selected: true }, chosen ?? `${setting.n_levels} values`),
       ...levels.map((level) => el("option", { value: level.value, selected: level === now }, level.text))));
+}
+
+/** A continuous setting that is not drawn: where the slice lies. */
+function held(name, setting, chosen) {
+  return el("label", { class: "fixed", title: `${setting.path}: the diagram is a slice at this value` }, el("span", {}, setting.path.split(".").at(-1)),
+    el("input", { name, value: chosen ?? "", placeholder: "value", size: 9, inputmode: "decimal", autocomplete: "off",
+      onchange: (event) => change({ [name]: event.target.value.trim() || null, cell: null, trial: null }) }));
 }
 
 function field(name, text, help, value, hint) {

@@ -1,0 +1,1 @@
+"""What trials say about places that were not run: three boundaries as Gaussian processes of right-censored times."""
