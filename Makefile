@@ -25,11 +25,13 @@ browser: ## the browser that tests of pages drive
 		[ "$$(id -u)" = 0 ] || { echo "No chromium: install your system's package (sudo apt-get install chromium)."; exit 2; }; \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 
+# One process per core, one thread each: most tests train networks too small for more. What a file's tests share is made once.
+test fast: export OMP_NUM_THREADS = 1
 test: $(DEVELOPMENT) browser ## what CI runs
-	$(PYTEST) -m "not campaign"
+	$(PYTEST) -n logical --dist loadfile -m "not campaign"
 
 fast: $(DEVELOPMENT) ## tests of a few seconds each
-	$(PYTEST) -m "not slow and not campaign"
+	$(PYTEST) -n logical --dist loadfile -m "not slow and not campaign"
 
 lint: $(DEVELOPMENT) ## style, types and the direction of imports
 	$(BIN)/ruff check .

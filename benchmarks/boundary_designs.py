@@ -25,7 +25,7 @@ from grokstudy.spec.outcome import LABELS
 
 BATCH = 8
 """Proposals per refill."""
-IN_FLIGHT = 16
+IN_FLIGHT = 8
 """Trials that run at the same time."""
 SLOWEST = 3.0
 """Workers differ in speed by up to this factor, so that trials end out of order."""
@@ -49,7 +49,7 @@ Design: TypeAlias = Callable[[Truth, int, Sequence[int]], Iterator[Found]]
 
 
 def sampler(truth: Truth, seed: int, checks: Sequence[int]) -> Iterator[Found]:
-    """Our sampler in batches of 8, 16 trials in flight, which end out of order."""
+    """Our sampler in batches of 8, with 8 trials in flight, which end out of order."""
     space, settings, speeds = Space.of_axes(truth.axes), Settings(seed=seed), np.random.default_rng([seed, 1])
     waiting: list[Float[np.ndarray, " d"]] = []
     running: list[tuple[float, int, Float[np.ndarray, " d"]]] = []

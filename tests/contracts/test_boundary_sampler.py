@@ -26,7 +26,7 @@ from grokstudy.spec.outcome import LABELS
 
 T, R = 10_000, 5.0
 SPACE: dict[str, BaseDistribution] = {"wd": FloatDistribution(0.01, 1, log=True), "x": FloatDistribution(0, 1)}
-INITIAL = 24
+INITIAL = 12
 """Twelve per axis."""
 
 
@@ -84,7 +84,7 @@ def proposals(study: optuna.Study) -> list[tuple[dict[str, Any], object]]:
 
 @pytest.fixture(scope="module")
 def finished() -> optuna.Study:
-    """40 trials: sixteen after the first 24."""
+    """40 trials: twenty-eight after the first 12."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return a_study(a_sampler(), 40)
 

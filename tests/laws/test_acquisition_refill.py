@@ -102,19 +102,20 @@ def test_a_seed_or_a_start_of_its_own_gives_other_plans() -> None:
 
 
 def test_the_first_trials_are_a_sobol_stream_whatever_they_found() -> None:
-    few = MANY.take(np.arange(10))
-    result = asked(few, start=10, n=30)
+    few, left = MANY.take(np.arange(5)), 2 * INITIAL - 5
+    result = asked(few, start=5, n=20)
     sources = [planned.source for planned in result.planned]
-    assert sources[: 2 * INITIAL - 10] == ["initial"] * (2 * INITIAL - 10)
-    assert "initial" not in sources[2 * INITIAL - 10 :]
-    stream_points = stream.sobol(PLANE, SETTINGS.seed, "initial", 10, 14)
-    assert [stream.keys(p.place)[0] for p in result.planned[:14]] == stream.keys(stream_points)
-    assert all(planned.p is None for planned in result.planned[:14])
+    assert sources[:left] == ["initial"] * left
+    assert "initial" not in sources[left:]
+    stream_points = stream.sobol(PLANE, SETTINGS.seed, "initial", 5, left)
+    assert [stream.keys(p.place)[0] for p in result.planned[:left]] == stream.keys(stream_points)
+    assert all(planned.p is None for planned in result.planned[:left])
 
 
 def test_running_trials_count_towards_the_first() -> None:
-    assert asked(MANY.take(np.arange(14)), MANY.places.take(np.arange(14, 24)), n=1).planned[0].source != "initial"
-    assert asked(MANY.take(np.arange(14)), MANY.places.take(np.arange(14, 23)), n=1).planned[0].source == "initial"
+    few, enough = MANY.take(np.arange(7)), 2 * INITIAL
+    assert asked(few, MANY.places.take(np.arange(7, enough)), n=1).planned[0].source != "initial"
+    assert asked(few, MANY.places.take(np.arange(7, enough - 1)), n=1).planned[0].source == "initial"
 
 
 @pytest.mark.parametrize("diverged", [False, True])

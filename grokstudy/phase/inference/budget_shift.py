@@ -150,10 +150,15 @@ def fit_budget_shift(trials: TrialTimes, budgets: Float[np.ndarray, " budgets"] 
 
 
 def last_common_step(trials: TrialTimes) -> float:
-    """The last step at which it is known of every trial that ran to T whether it had got there."""
+    """The last step at which it is known of every trial that ran to T whether it had got there.
+
+    A trial that was stopped early is left out of later boundaries; it would cut all of them short. If no trial ran to
+    T, all of them count.
+    """
     seen, steps = trials.seen, float(trials.budget.steps)
-    ran = seen.low[~seen.happened & (seen.low >= steps / HOLD * (1 - 1e-9))]
-    return float(ran.min()) if len(ran) else steps
+    waiting = seen.low[~seen.happened]
+    ran = waiting[waiting >= steps / HOLD * (1 - 1e-9)]
+    return float(min(ran if len(ran) else waiting, default=steps))
 
 
 def crossing_at(trials: TrialTimes, budget: float, rises: bool) -> Crossing | None:

@@ -31,8 +31,8 @@ LEAST_CELLS = 5
 """Places of the cut per size."""
 LEAST_SEEDS = 2
 PARAMETERS = ("x_c", "1/nu", "beta/nu")
-_EDGE = 0.02
-"""Of the width of the cut: x_c so near to an end was stopped there."""
+_EDGE = 0.05
+"""Of the width of the cut: x_c so near to an end has no trials on one side."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -129,13 +129,13 @@ class Collapse:
         )
 
     def _at_the_end(self) -> tuple[str, ...]:
-        """A warning if x_c was stopped by the end of the cut."""
+        """A warning if x_c has trials on one side only."""
         low, high = float(self.cells.x.min()), float(self.cells.x.max())
         if low + _EDGE * (high - low) < self.theta[0] < high - _EDGE * (high - low):
             return ()
         return (
-            f"WARNING: x_c lies at an end of the cut ({low:.4g} to {high:.4g}), which is where it was stopped and no "
-            "estimate; the exponents go with it. Run a wider cut.",
+            f"WARNING: x_c lies at or beyond an end of the cut ({low:.4g} to {high:.4g}). Nothing was run on one side "
+            "of it, so it is no estimate, and the exponents go with it. Run a wider cut.",
         )
 
     def _range(self, i: int) -> str:

@@ -119,7 +119,7 @@ def last_by(connection: duckdb.DuckDBPyConnection, trial_ids: pd.Series, column:
 def _facts(connection: duckdb.DuckDBPyConnection, cluster: str) -> pd.DataFrame:
     """Cluster and p (1 without one) of every trial, by trial_id."""
     names = columns.columns_of(connection, "trials")
-    column = columns.quoted(setting("cluster", cluster, names))
+    column = columns.quoted(columns.resolve("cluster", cluster, names))
     p = columns.quoted("task.p") if "task.p" in names else "1"
     frame = connection.sql(f"SELECT trial_id, {column} AS cluster, coalesce({p}, 1)::DOUBLE AS p FROM trials").df()
     indexed: pd.DataFrame = frame.set_index("trial_id")
@@ -131,6 +131,7 @@ def _refuse(connection: duckdb.DuckDBPyConnection, query: FitQuery, x: str, y: s
     names = trial_columns(connection)
     if y is not None and setting("x", x, names) == setting("size", y, names):
         raise BadInput(f"x: got {x}, must differ from {y}; name the setting along which the cut runs.")
+    setting("cluster", query.cluster, names)
     if query.value == "outcome":
         raise BadInput("value: outcome is a label, no number; ask for a share, e.g. --value p_grokking.")
 

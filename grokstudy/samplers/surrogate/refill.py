@@ -26,7 +26,7 @@ from grokstudy.spec.draws import generator
 from grokstudy.spec.outcome import Label, outcome
 
 Source = Literal["initial", "explore", "boundary", "extend"]
-INITIAL = 12
+INITIAL = 6
 """Trials per dimension from the Sobol stream before a model is used."""
 
 
