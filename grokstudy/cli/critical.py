@@ -23,6 +23,7 @@ from grokstudy.cli.run import (
     polite,
 )
 from grokstudy.cli.show import Format, check_document, err, out, print_json
+from grokstudy.spec.errors import BadInput
 from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def critical(
-    param: Annotated[str, typer.Option("--param", help="setting to search along, e.g. noise.temperature")],
+    param: Annotated[list[str], typer.Option("--param", help="setting to search along, e.g. noise.temperature")],
     words: Words = None,
     trials: Annotated[int, typer.Option("--trials", min=1, help="most trials to run")] = 60,
     band: Annotated[
@@ -59,13 +60,13 @@ def critical(
 
     Example: grokstudy critical study=langevin --param noise.temperature
     """
-    from grokstudy.study.critical import ANY_AXES, critical_of, critical_study
+    from grokstudy.study.critical import critical_of, critical_study, search_words
     from grokstudy.study.run import run_study
 
     check_document(format)
     with polite():
-        base = composed(words and [ANY_AXES, *words], None, steps, config_dir, plugin)
-        spec = critical_study(base, param, trials=trials, band=band, name=name)
+        base = composed(words and search_words(words), None, steps, config_dir, plugin)
+        spec = critical_study(base, _one(param), trials=trials, band=band, name=name)
         if dry_run:
             describe(spec, False, format)
             return
@@ -81,6 +82,16 @@ def critical(
         raise typer.Exit(INTERRUPTED)
 
 
+def _one(params: list[str]) -> str:
+    """The one setting to search along."""
+    if len(params) > 1:
+        raise BadInput(
+            f"--param: got {', '.join(params)}; a search goes along one setting. Run one for each, under different "
+            "names; a boundary in several settings is `grokstudy run sampler=boundary`."
+        )
+    return params[0]
+
+
 def _show(found: Critical, result: StudyResult) -> None:
     for value in found.values:
         out.print(_line(found, value), markup=False)
@@ -88,7 +99,7 @@ def _show(found: Critical, result: StudyResult) -> None:
         out.print(text, markup=False)
     out.print(
         f"  {found.trials} trials between {found.low:g} and {found.high:g}, T = {found.budget:,} steps, "
-        f"accuracy >= {found.tau:g}; {found.confidence:.0%} intervals, seed noise beside them.",
+        f"accuracy >= {found.tau:g}; {found.confidence:.0%} intervals of where half of all seeds do.",
         markup=False,
     )
     for note in found.notes:
@@ -97,7 +108,8 @@ def _show(found: Critical, result: StudyResult) -> None:
         err.print(GOES_ON)
     root = result.folder.storage.uri
     out.print(f"  results  {root}/{result.folder.name}", markup=False)
-    diagram = f"grokstudy phases {result.folder.name} --x {found.setting} --out critical.png{at(root)}"
+    diagram = f"grokstudy phases {result.folder.name} --x {found.setting} --budget {found.budget}"
+    diagram += f" --out critical.png{at(root)}"
     out.print(f"  diagram  {diagram}", markup=False)
 
 

@@ -118,9 +118,12 @@ def _crossed(found: Fitted, margin: Margin, confidence: float) -> list[CriticalV
 
 
 def _unseen(found: Fitted, margin: Margin) -> str:
-    """Why an event has no critical value: the process is on one side all along."""
+    """Why an event has no critical value: the process is on one side wherever the events before it are seen."""
     places = found.plane.places(np.linspace(0, 1, 101)[:, None], None)
-    always = bool((found.posterior.margins(places).mean[:, list(EVENTS).index(margin)] < 0).all())
+    here = matters(found.posterior, places, margin)
+    seen = found.posterior.margins(places).mean[:, list(EVENTS).index(margin)] < 0
     event, budget = EVENTS[margin], f"{found.question.budget:,.0f}"
-    where = "everywhere" if always else "nowhere"
+    where = "nowhere"
+    if here.any() and seen[here].all():
+        where = "everywhere" if here.all() else "wherever it can be (memorised, not diverged)"
     return f"{event} is seen within {budget} steps {where} in what was searched: no critical value lies there."

@@ -36,9 +36,14 @@ class HeldOut:
     calibration: Calibration
 
 
+def is_held_out(proposed: pd.DataFrame) -> pd.Series:
+    """Of each proposal, whether it was chosen without looking at any other and its outcome predicted."""
+    return (proposed["source"] == HELD_OUT) & proposed[list(PREDICTED)].notna().all(axis=1)
+
+
 def held_out(proposed: pd.DataFrame, outcomes: pd.Series) -> HeldOut:
     """The check, from all proposals and from the outcome of every trial by its id (missing ones are not counted)."""
-    asked = proposed[(proposed["source"] == HELD_OUT) & proposed[list(PREDICTED)].notna().all(axis=1)]
+    asked = proposed[is_held_out(proposed)]
     asked = asked.drop_duplicates("trial_id")
     came = asked["trial_id"].map(outcomes)
     asked = asked[came.isin(LABELS)]

@@ -14,7 +14,7 @@ from scipy.stats import qmc
 
 from grokstudy.phase.continuous import ACROSS, ALONG, lattice, unit_of
 from grokstudy.phase.dimensions import dimension_names
-from grokstudy.phase.held_out import held_out
+from grokstudy.phase.held_out import held_out, is_held_out
 from grokstudy.phase.posterior_edges import Edge, edges
 from grokstudy.phase.posterior_fit import Fitted, fitted
 from grokstudy.phase.proposals import is_adaptive, sources
@@ -248,11 +248,15 @@ def _account(data: dict[Hashable, object], found: Fitted) -> dict[str, object]:
 
 
 def _check(table: pd.DataFrame, query: PhaseQuery, proposed: pd.DataFrame, ratio: float) -> dict[str, object]:
-    """The held-out check, if outcomes are read as they were predicted; else why there is none."""
-    steps = proposed["budget"].max() if len(proposed) else None
-    asked = (query.tau, query.rule, float(table.attrs["ratio"]), int(table.attrs["budget"]))
-    other = steps is not None and asked != (TAU, None, ratio, int(steps))
-    check = held_out(proposed.head(0) if other else proposed, table.set_index("trial_id")["outcome"].astype(str))
+    """The held-out check, if outcomes are read as they were predicted; else why there is none.
+
+    A study that was extended has predictions for several T: each is held only against outcomes at its own.
+    """
+    predicted = proposed[is_held_out(proposed)]
+    same = (query.tau, query.rule, float(table.attrs["ratio"])) == (TAU, None, ratio)
+    asked = predicted[same & (predicted["budget"] == int(table.attrs["budget"]))]
+    check = held_out(asked, table.set_index("trial_id")["outcome"].astype(str))
+    steps = " or ".join(f"{budget:,.0f}" for budget in sorted(predicted["budget"].unique()))
     return {
         "adaptive": is_adaptive(proposed),
         "held_out_n": check.n,
@@ -260,7 +264,7 @@ def _check(table: pd.DataFrame, query: PhaseQuery, proposed: pd.DataFrame, ratio
         "held_out_upper": check.upper,
         "held_out_expected": check.expected,
         "held_out_calibration": check.calibration,
-        "held_out_why": f"was predicted for T = {steps:,.0f}, R = {ratio:g}, τ = {TAU:g}; ask for these to see it"
-        if other
+        "held_out_why": f"was predicted for T = {steps}, R = {ratio:g}, τ = {TAU:g}; ask for these to see it"
+        if len(predicted) and not len(asked)
         else "",
     }

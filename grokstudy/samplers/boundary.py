@@ -46,12 +46,11 @@ class Boundary(AdaptiveSampler):
         for name in ("tolerance", "band", "first_budget"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadInput(f"sampler.{name}: got {getattr(self, name)}, must be in (0, 1].")
-        if self.ratio <= 0:
-            raise BadInput(f"sampler.ratio: got {self.ratio}, must be > 0.")
-        if self.sentinels < 0 or self.sentinel_seeds < 2:
-            raise BadInput(
-                f"sampler.sentinels: got {self.sentinels} with {self.sentinel_seeds} seeds, must be >= 0 with >= 2."
-            )
+        if not 1 <= self.ratio < float("inf"):
+            raise BadInput(f"sampler.ratio: got {self.ratio}, must be a number >= 1, e.g. {RATIO:g}.")
+        for name, fewest in (("sentinels", 0), ("sentinel_seeds", 2)):
+            if getattr(self, name) < fewest:
+                raise BadInput(f"sampler.{name}: got {getattr(self, name)}, must be >= {fewest}.")
 
     @property
     def extends(self) -> bool:
@@ -61,6 +60,11 @@ class Boundary(AdaptiveSampler):
         """Raises BadInput without an axis of numbers, or with an axis that has no width."""
         from grokstudy.samplers.surrogate.space import Space
 
+        if not axes:
+            raise BadInput(
+                "axes: sampler=boundary looks for boundaries along settings that vary, and none does. Give an "
+                "interval, e.g. 'task.frac_train=lin(0.25,0.8)'."
+            )
         Space.of_axes(axes)
 
     def ask(self, told: Told) -> Answer:

@@ -161,7 +161,7 @@ def run_study(
         board.where = plan.folder.where("")[:-1]
         with study_lock(plan.folder) as lock:
             if lock.taken_over_from:
-                board.notices.append(f"Went on after {lock.taken_over_from}, which no longer runs.")
+                board.notices.append(f"This run {lock.taken_over_from}.")
             plan = plan_study(plan.spec, execution.slots(), only_censored=only_censored)  # another may just have ended
             record_attempt(plan.folder, merged(stored_spec(plan.folder), plan.spec))
             with published(board, plan.folder):

@@ -92,3 +92,16 @@ def test_a_study_without_forks_has_no_loop() -> None:
     connection, _ = with_curves()
     with pytest.raises(BadInput, match=r"no trial of this study is a fork.*PARENTS@100,PARENTS@end"):
         fit(connection, "hysteresis", FitQuery(x=(WD,)))
+
+
+@pytest.mark.parametrize("what", ["susceptibility", "sentinels"])
+def test_a_setting_that_no_two_trials_share_cannot_be_fixed_and_is_not_averaged_over(what: str) -> None:
+    """More values than a diagram has cells are an interval: all of its trials would count as if they were equal."""
+    rows = [
+        trial(wd, 0.5, seed, 10, 100, **{FRAC: 0.3 + 0.005 * seed, "trial_id": f"{wd}-{seed}"})
+        for wd in (0.1, 1.0)
+        for seed in range(60)
+    ]
+    query = FitQuery(x=(WD,), fix=((FRAC, 0.4),), value="seed" if what == "susceptibility" else None)
+    with pytest.raises(BadInput, match=r"fix task\.frac_train: its values were chosen from an interval"):
+        fit(connected(rows), what, query)

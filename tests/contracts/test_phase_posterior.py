@@ -17,6 +17,7 @@ from phase_planted import FRAC, WD, T, connected, trial
 from grokstudy.phase import export
 from grokstudy.phase.boundary import Boundary, NoBoundary, boundary_of
 from grokstudy.phase.boundary_posterior import posterior_line
+from grokstudy.phase.critical import critical_values
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.figure_data import figure_data, note
 from grokstudy.phase.figures_plotly import phase_figure
@@ -210,6 +211,29 @@ def test_the_held_out_check_counts_explored_trials_with_a_prediction_and_an_outc
     other = phase_diagram(connection, plane(ratio=7.0), AXES)
     assert other.attrs["held_out_n"] == 0
     assert "was predicted for T = 1,000, R = 5" in held_out_words(other)
+
+
+def test_predictions_of_an_extended_study_are_held_against_outcomes_at_their_own_budget() -> None:
+    rows = planted(40)
+    chances = np.full((40, len(LABELS)), 1 / len(LABELS))
+    table = proposed(rows, ["explore"] * 20 + ["boundary"] * 20, chances)
+    table["budget"] = np.repeat([400, 1000, 1000], [15, 5, 20])  # the sampler went on for more steps
+    connection = connected(rows, proposals=table)
+    counted = {T: phase_diagram(connection, plane(budget=T), AXES) for T in (400, 1000, 700)}
+    assert {T: one.attrs["held_out_n"] for T, one in counted.items()} == {400: 15, 1000: 5, 700: 0}
+    assert "was predicted for T = 400 or 1,000, R = 5" in held_out_words(counted[700])
+
+
+def test_an_event_that_is_seen_wherever_it_can_be_is_not_said_to_be_seen_everywhere() -> None:
+    """Memorising ends at a weight decay of .3; all that memorise generalise at step 300 of 1,000."""
+    rows = [
+        trial(wd, 0.5, seed, 30 if wd < 0.3 else None, 300 if wd < 0.3 else None)
+        for seed, wd in enumerate(np.geomspace(0.011, 9.9, 40).tolist())
+    ]
+    found = critical_values(connected(rows), PhaseQuery(x=WD), AXES[:1])
+    assert [value.event for value in found.values] == ["t_mem"]
+    (text,) = found.unseen
+    assert "t_gen is seen within 1,000 steps wherever it can be (memorised, not diverged)" in text
 
 
 def test_a_prediction_that_is_wrong_too_often_or_too_rarely_is_called_so() -> None:

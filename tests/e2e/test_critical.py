@@ -7,9 +7,10 @@ import json
 import pytest
 
 import grokstudy as gs
+from grokstudy.samplers.boundary import Boundary
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.errors import BadInput
-from grokstudy.study.critical import ANY_AXES, critical_study
+from grokstudy.study.critical import critical_study, search_words
 from tests.e2e.conftest import SMALL, Cli
 
 FRAC = "task.frac_train=interval(0.2,0.95)"
@@ -58,18 +59,77 @@ def test_a_search_finds_the_train_fraction_and_goes_on_from_where_it_stands(cli:
         ((), "frac_train", "has one value in this study; give an interval"),
         ((FRAC, "optimizer.lr=0.01,0.02"), "frac_train", "this study varies optimizer.lr too"),
         (("task.op=add,sub",), "op", "names for values"),
+        ((FRAC,), "op", "got task.op, which is add; a critical value is searched along a setting whose numbers"),
+        ((FRAC,), "seed", "got seed, which is 0; a critical value is searched along"),
+        ((FRAC, "sampler=tpe"), "frac_train", "sampler: got tpe, but a search .* places its trials itself"),
+        ((FRAC, "sampler.n_trials=9"), "frac_train", "sampler.n_trials: got 9, but .* Its option: --trials"),
+        ((FRAC, "sampler=asha"), "frac_train", "sampler: got asha, which stops trials early"),
+        ((FRAC, "sampler.explore=2"), "frac_train", r"sampler.explore: got 2.0, must be in \[0, 1\]"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(words: tuple[str, ...], param: str, told: str) -> None:
     with pytest.raises(BadInput, match=told):
-        critical_study(compose_study([ANY_AXES, *SMALL, *words]), param)
+        critical_study(compose_study(search_words([*SMALL, *words])), param)
+
+
+def test_a_band_is_refused_by_the_name_it_was_given_under() -> None:
+    study = compose_study(search_words([*SMALL, FRAC]))
+    for band in (0.0, 2.0):
+        with pytest.raises(BadInput, match=f"--band: got {band:g}, must be in"):
+            critical_study(study, "frac_train", band=band)
+
+
+def test_settings_of_the_boundary_sampler_are_kept_beside_the_searchs_own() -> None:
+    study = compose_study(search_words([*SMALL, FRAC, "sampler.explore=.3", "sampler.seed=7"]))
+    sampler = critical_study(study, "frac_train", trials=9, band=0.1).sampler
+    assert isinstance(sampler, Boundary)
+    assert (sampler.explore, sampler.seed, sampler.n_trials, sampler.band, sampler.tolerance) == (0.3, 7, 9, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("sampler.sentinels=-1", "sampler.sentinels: got -1, must be >= 0"),
+        ("sampler.sentinel_seeds=1", "sampler.sentinel_seeds: got 1, must be >= 2"),
+        ("sampler.ratio=0.5", "sampler.ratio: got 0.5, must be a number >= 1"),
+    ],
+)
+def test_a_setting_of_the_boundary_sampler_is_refused_by_its_own_name(word: str, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        compose_study([*SMALL, FRAC, "sampler=boundary", word])
+    with pytest.raises(BadInput, match=r"axes: sampler=boundary looks .* and none does\. Give an interval"):
+        compose_study([*SMALL, "sampler=boundary"]).sampler.check([])
+
+
+def test_a_search_goes_along_one_setting(cli: Cli) -> None:
+    said = cli.run("critical", *SMALL, FRAC, "--param", "frac_train", "--param", "lr", code=2).stderr
+    assert "--param: got frac_train, lr; a search goes along one setting" in said
+
+
+def test_a_stored_study_of_other_settings_is_left_alone(cli: Cli) -> None:
+    plane = ("regularization.weight_decay=log(0.1,1)", "task.frac_train=lin(0.3,0.8)")
+    cli.run("run", *SMALL, *plane, "sampler=random", "sampler.n_trials=2", "--steps", "20", "--name", "plane")
+    said = cli.run("critical", *SMALL, FRAC, "--param", "frac_train", "--steps", "20", "--name", "plane", code=2).stderr
+    assert "the study 'plane' exists and varies regularization.weight_decay, task.frac_train" in said
+    assert "--name plane-frac_train" in said
+    assert len(gs.open("plane", str(cli.root)).trials()) == 2, "nothing was run there"
+
+
+@pytest.mark.slow
+def test_a_search_with_more_steps_is_read_at_them(cli: Cli) -> None:
+    asked = ["critical", *SMALL, FRAC, "--param", "frac_train", "--trials", "14", "--name", "longer"]
+    cli.run(*asked, "--steps", "300")
+    after = json.loads(cli.run(*asked, "--steps", "600", "--format", "json").stdout)
+    steps = gs.open("longer", str(cli.root)).trials()["steps_run"]
+    assert {int(steps.min()), int(steps.max())} == {300, 600}, "trials that had generalised were not extended"
+    assert after["budget"] == 600
 
 
 def test_the_interval_is_that_of_the_studys_values() -> None:
-    (axis,) = critical_study(compose_study([ANY_AXES, "study=langevin"]), "temperature").axes
+    (axis,) = critical_study(compose_study(search_words(["study=langevin"])), "temperature").axes
     assert (axis.path, axis.low, axis.high, axis.log) == ("noise.temperature", 0.0001, 0.2, True)
     (axis,) = critical_study(
-        compose_study([ANY_AXES, *SMALL, "task.frac_train=lin(0.3,0.9,4)"]), "task.frac_train"
+        compose_study(search_words([*SMALL, "task.frac_train=lin(0.3,0.9,4)"])), "task.frac_train"
     ).axes
     assert (axis.low, axis.high, axis.log) == (0.3, 0.9, False)
 

@@ -75,7 +75,11 @@ def test_what_is_assumed_is_said() -> None:
     assert "no trial yet" in fit(PLANE, ODD["no trial"], QUESTION).notes[0]
     assert "every trial diverged" in fit(PLANE, ODD["all diverged"], QUESTION).notes[0]
     only = fit(PLANE, ODD["all memorization"], QUESTION)
-    assert [note.split(":")[0] for note in only.notes] == ["mem", "gen", "delay"]
+    assert [where.split(": where ")[1] for where in only.notes] == [
+        "that ends is not known",
+        "that ends is not known",
+        "grokking begins is not known",
+    ]
     assert only.decided == (False, False, False)
 
 

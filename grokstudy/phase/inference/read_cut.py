@@ -39,13 +39,27 @@ def value_table(connection: duckdb.DuckDBPyConnection, query: FitQuery, x: str, 
     value = query.value or DEFAULT_VALUE
     _refuse(connection, query, x, y)
     on_curve = value in RULE_COLUMNS and query.at is None
-    table = readings(connection, phase_query(query, x, y, "p_gen" if on_curve else value))
+    table = with_equal_settings(readings(connection, phase_query(query, x, y, "p_gen" if on_curve else value)))
     if on_curve:
         known = table["determined"] & (table["outcome"].astype(str) != "diverged")
         table["value"] = last_by(connection, table["trial_id"], value, int(table.attrs["budget"])).where(known)
     whole = table.join(_facts(connection, query.cluster), on="trial_id")
     whole.attrs = {**table.attrs, "value": value}
     return whole
+
+
+def with_equal_settings(table: pd.DataFrame) -> pd.DataFrame:
+    """The readings themselves, if all trials have the fixed settings.
+
+    Raises:
+        BadInput: a setting that was chosen from an interval is fixed; no two trials share a value of it.
+    """
+    for path, value in table.attrs.get("slices", {}).items():
+        raise BadInput(
+            f"fix {path}: its values were chosen from an interval, so no trials are equal in it and seeds cannot be "
+            f"told from it. Run a study with {path}={value:g} for this question, or use `grokstudy phases`."
+        )
+    return table
 
 
 def line_cut(table: pd.DataFrame, query: FitQuery) -> LineCut:

@@ -13,7 +13,7 @@ from grokstudy.phase.columns import label
 from grokstudy.phase.inference.line_cut import leaf
 from grokstudy.phase.inference.log_spread import LEAST_SEEN
 from grokstudy.phase.inference.query import FitQuery
-from grokstudy.phase.inference.read_cut import phase_query
+from grokstudy.phase.inference.read_cut import phase_query, with_equal_settings
 from grokstudy.phase.inference.result import FitFigure, Mark, Panel, Points
 from grokstudy.phase.inference.sentinel_cell import LEAST_SEEDS, PerTrial, Sentinel, sentinel
 from grokstudy.phase.inference.trials import setting, trial_columns
@@ -218,7 +218,7 @@ def _table(connection: duckdb.DuckDBPyConnection, query: FitQuery) -> pd.DataFra
     if len(set(paths)) < len(paths):
         raise BadInput(f"x: the settings must differ, got {', '.join(paths)}.")
     asked = dataclasses.replace(phase_query(query, *query.x[:2]), facet=query.x[2] if len(query.x) == 3 else None)
-    table = readings(connection, asked)
+    table = with_equal_settings(readings(connection, asked))
     steps = (
         connection.sql("SELECT trial_id, steps_run::DOUBLE AS steps FROM trials").df().set_index("trial_id")["steps"]
     )

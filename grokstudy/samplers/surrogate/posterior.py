@@ -23,6 +23,13 @@ from grokstudy.samplers.surrogate.observations import (
 from grokstudy.samplers.surrogate.space import Places, Space
 from grokstudy.spec.outcome import LABELS
 
+_WORDS: dict[Margin, tuple[str, str]] = {
+    "mem": ("memorised by T", "that ends"),
+    "gen": ("that memorised generalised by T", "that ends"),
+    "delay": ("that generalised did so in less than R times t_mem", "grokking begins"),
+}
+"""What lies below a margin's boundary, and what the boundary divides."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Margins:
@@ -213,6 +220,9 @@ def _notes(observations: Observations, below: list[bool], above: list[bool]) -> 
     for margin, early, late in zip(MARGINS, below, above, strict=False):
         if early and late:
             continue
-        seen = f"only {'below' if early else 'above'} its boundary" if early or late else "on neither side"
-        found.append(f"{margin}: trials were seen {seen}; settings of its process are those of the prior")
+        happened, where = _WORDS[margin]
+        seen = f"every trial {happened}" if early else f"no trial {happened}"
+        if not (early or late):
+            seen = f"no trial shows which {happened}"
+        found.append(f"{seen}: where {where} is not known")
     return found
