@@ -213,7 +213,7 @@ REFUSED = {
     "early_end.patience=10": ("early_end.patience", "refused", "early_end.after"),
     "+early_end.min_delta=0.1": ("early_end.min_delta", "refused"),
     "sampler=boundary task.op=add,mul": ("axes", "names only (task.op)", "sampler=grid"),
-    "sampler=boundary": ("axes", "number", "sampler=grid"),
+    "sampler=boundary": ("axes", "sampler=boundary", "none does", "Give an interval"),
     "sampler=boundary optimizer.lr=interval(0.1,0.1)": ("optimizer.lr", "must rise", "0.1"),
     "sampler=boundary optimizer.lr=log(0.1,1) sampler.batch=0": ("sampler.batch", "0", ">= 1"),
     "sampler=boundary optimizer.lr=log(0.1,1) sampler.explore=1.5": ("sampler.explore", "1.5", "[0, 1]"),
