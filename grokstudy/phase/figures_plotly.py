@@ -45,17 +45,7 @@ def phase_figure(data: FigureData) -> go.Figure:
     number of the cell along x, along y, of the facet (0 where there is none), trials, value, name of the x level, of
     the y level, undetermined trials.
     """
-    across = 2 if len(data.panels) == 4 else min(len(data.panels), _MOST_ACROSS)
-    down = math.ceil(len(data.panels) / across)
-    titles = ["<br>".join(textwrap.wrap(panel.title, _TITLE_LETTERS)) for panel in data.panels]
-    figure = make_subplots(
-        down,
-        across,
-        subplot_titles=titles if any(titles) else None,
-        shared_yaxes=True,
-        horizontal_spacing=0.04,
-        vertical_spacing=0.3 / down,
-    )
+    figure, across, down = empty_panels([panel.title for panel in data.panels])
     for facet in range(len(data.panels)):
         where = {"row": facet // across + 1, "col": facet % across + 1}
         draw_panel(figure, data, facet, **where)
@@ -77,6 +67,22 @@ def phase_figure(data: FigureData) -> go.Figure:
     place = {"yshift": -56, "yanchor": "top", "xanchor": "left", "align": "left", "showarrow": False}
     figure.add_annotation(**note, **place, font={"size": 11, "color": QUIET})
     return figure
+
+
+def empty_panels(titles: Sequence[str]) -> tuple[go.Figure, int, int]:
+    """A figure with a panel for every title, how many stand side by side and how many above each other."""
+    across = 2 if len(titles) == 4 else min(len(titles), _MOST_ACROSS)
+    down = math.ceil(len(titles) / across)
+    wrapped = ["<br>".join(textwrap.wrap(title, _TITLE_LETTERS)) for title in titles]
+    figure = make_subplots(
+        down,
+        across,
+        subplot_titles=wrapped if any(wrapped) else None,
+        shared_yaxes=True,
+        horizontal_spacing=0.04,
+        vertical_spacing=0.3 / down,
+    )
+    return figure, across, down
 
 
 def panel_figure(data: FigureData, facet: int) -> go.Figure:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import xarray as xr
 from plotly.subplots import make_subplots
 
-from grokstudy.phase.figures_plotly import axis, colours, dressed, overlay_points, write_label
+from grokstudy.phase.figures_plotly import axis, colours, dressed, empty_panels, overlay_points, write_label
 from grokstudy.phase.log_ticks import number
 from grokstudy.phase.page import Figure, Key, page
 from grokstudy.phase.palette import DIVIDED, EMPTY, INK, OUTCOME_COLOURS, OUTCOME_SHAPES, PAPER, QUIET
@@ -39,8 +39,8 @@ SYMBOLS = {
     "undetermined": "circle",
 }
 """plotly's names of `palette.OUTCOME_SHAPES`."""
-_MOST_ACROSS, _PANEL_HEIGHT = 3, 460
-_TITLE_LETTERS, _LABEL_LETTERS = 42, 52
+_PANEL_HEIGHT = 460
+_LABEL_LETTERS = 52
 _GRID, _HATCH_INK = "#EDEDED", "#BDBDBD"
 _SIZE = 10
 
@@ -64,17 +64,7 @@ def posterior_overview_html(diagram: xr.Dataset) -> str:
 
 def posterior_plot(data: PosteriorFigure) -> go.Figure:
     """One panel per facet with title, legend and note. Every point carries its trial_id in `customdata`."""
-    across = 2 if len(data.panels) == 4 else min(len(data.panels), _MOST_ACROSS)
-    down = math.ceil(len(data.panels) / across)
-    titles = ["<br>".join(textwrap.wrap(panel.title, _TITLE_LETTERS)) for panel in data.panels]
-    figure = make_subplots(
-        down,
-        across,
-        subplot_titles=titles if any(titles) else None,
-        shared_yaxes=True,
-        horizontal_spacing=0.04,
-        vertical_spacing=0.3 / down,
-    )
+    figure, across, down = empty_panels([panel.title for panel in data.panels])
     for facet in range(len(data.panels)):
         where = {"row": facet // across + 1, "col": facet % across + 1}
         _draw(figure, data, facet, where)
