@@ -25,7 +25,7 @@ from grokstudy.spec.axes import Axis
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import asked
-from grokstudy.study.api import Study
+from grokstudy.study.document import stored_layout
 
 MOST_CELLS = 6
 """Cells that stand side by side."""
@@ -65,7 +65,7 @@ def curves(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dar
     Raises:
         BadInput: a cell that the diagram does not have, or too many of them.
     """
-    axes = Study(folder=folder).spec.axes
+    axes = stored_layout(folder).axes
     read = asked(
         [folder],
         lambda connection: [
@@ -80,7 +80,7 @@ def curves(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dar
 
 def survival(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, dark: bool) -> go.Figure:
     """Kaplan-Meier curves of the cells in one figure. Errors as `curves`; also cells without trials."""
-    axes = Study(folder=folder).spec.axes
+    axes = stored_layout(folder).axes
     found = asked([folder], lambda connection: _trials(connection, query, cells, axes))
     if not any(len(trials) for trials in found):
         raise BadInput("cell: no trial of this cell has finished yet.")
@@ -89,7 +89,7 @@ def survival(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell], *, d
 
 def listed(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> ListedTrials:
     """The trials of the cells; of the whole diagram if there are none. Errors as `curves`."""
-    axes = Study(folder=folder).spec.axes
+    axes = stored_layout(folder).axes
 
     def read(connection: duckdb.DuckDBPyConnection) -> ListedTrials:
         table = pd.concat(_trials(connection, query, cells, axes)) if cells else readings(connection, query, axes)
@@ -102,7 +102,7 @@ def listed(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> Lis
 
 def parallel(folder: StudyFolder, query: PhaseQuery, *, dark: bool) -> go.Figure:
     """All trials as lines over their settings and times, also those beside a slice. Errors as `readings`."""
-    intervals = {name for axis in Study(folder=folder).spec.axes if axis.is_interval for name in _names(axis.path)}
+    intervals = {name for axis in stored_layout(folder).axes if axis.is_interval for name in _names(axis.path)}
     kept = () if query.bins is None else intervals
     fix = tuple(pair for pair in query.fix if pair[0] in kept or pair[0] not in intervals)
     data = asked(
@@ -115,7 +115,7 @@ def compared(folder: StudyFolder, query: PhaseQuery, cells: Sequence[Cell]) -> C
     """The settings in which the last two open cells differ. Errors as `curves`; also fewer than two."""
     if len(cells) < 2:
         raise BadInput("cell: open a second cell beside the first (hold Shift and click) to see in what they differ.")
-    axes = Study(folder=folder).spec.axes
+    axes = stored_layout(folder).axes
 
     def read(connection: duckdb.DuckDBPyConnection) -> ComparedCells:
         a, b = _trials(connection, query, cells[-2:], axes)

@@ -16,13 +16,13 @@ from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.query import PhaseQuery
 from grokstudy.spec.axes import Value
 from grokstudy.spec.errors import BadInput, unknown
-from grokstudy.spec.outcome import RATIO, TAU
+from grokstudy.spec.outcome import TAU
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.sql import query
 from grokstudy.store.storage import Storage
 from grokstudy.store.views import asked
-from grokstudy.study.document import stored_spec
+from grokstudy.study.document import stored_layout, stored_spec
 
 if TYPE_CHECKING:
     from grokstudy.circuits._function import Function
@@ -242,9 +242,8 @@ class Study:
 
     def diagram(self, query: PhaseQuery) -> xr.Dataset:
         """The phase diagram of a query; see `phase_diagram`."""
-        spec = self.spec
-        ratio = getattr(spec.sampler, "ratio", RATIO)  # that of a sampler which predicts outcomes
-        return asked([self.folder], lambda connection: phase_diagram(connection, query, spec.axes, ratio))
+        layout = stored_layout(self.folder)
+        return asked([self.folder], lambda connection: phase_diagram(connection, query, layout.axes, layout.ratio))
 
     def compare(
         self,

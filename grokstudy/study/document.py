@@ -16,6 +16,7 @@ from grokstudy.spec.decode import decode, decode_plugin
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Sampler
+from grokstudy.spec.outcome import RATIO
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
@@ -30,6 +31,8 @@ from grokstudy.store.folder import StudyFolder
 
 FILE = "study.yaml"
 VERSIONS = ("torch", "ray", "mlflow", "optuna", "numpy", "hydra-core", "duckdb", "pyarrow")
+_UNREADABLE = (yaml.YAMLError, KeyError, TypeError, AssertionError)
+"""What a file that is no study raises while it is read."""
 RECORDS: Mapping[str, type] = {
     "measures": MeasureSettings,
     "engine": EngineSettings,
@@ -63,32 +66,73 @@ def from_yaml(text: str, where: str) -> StudySpec:
         DamagedFile: the text is no study.
     """
     try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)  # as safe_load, ten times as fast; every question asks
+        document = _loaded(text)
         sampler = decode_plugin("sampler", document["sampler"])
         assert isinstance(sampler, Sampler)
         return StudySpec(
             name=document["name"],
             source=document["source"],
             base=document["base"],
-            axes=tuple(Axis(**{**axis, "values": tuple(axis["values"])}) for axis in document["axes"]),
+            axes=_axes(document),
             sampler=sampler,
             budget=document["budget"],
             **{key: decode(record, document.get(key, {}), key) for key, record in RECORDS.items()},
         )
     except BadInput:
         raise
-    except (yaml.YAMLError, KeyError, TypeError, AssertionError) as error:
-        raise DamagedFile(f"{where}: not a readable study ({error}). Restore it from its attempts/ folder.") from error
+    except _UNREADABLE as error:
+        raise _damaged(where, error) from error
 
 
 def stored_spec(folder: StudyFolder) -> StudySpec | None:
     """The study in this folder, or None if there is none yet."""
-    where = f"{folder.name}/{FILE}"
+    text = _text(folder)
+    return None if text is None else from_yaml(text, f"{folder.name}/{FILE}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What a diagram reads of a stored study."""
+
+    axes: tuple[Axis, ...] = ()
+    ratio: float = RATIO
+    """R under which the study's sampler predicts outcomes."""
+
+
+def stored_layout(folder: StudyFolder) -> Layout:
+    """The layout of the study in this folder. Every diagram asks, so no plug-in is loaded for it.
+
+    Raises:
+        DamagedFile: study.yaml cannot be read.
+    """
+    text = _text(folder)
+    if text is None:
+        return Layout()
     try:
-        text = folder.get_text(FILE)
+        document = _loaded(text)
+        return Layout(axes=_axes(document), ratio=document["sampler"].get("ratio", RATIO))
+    except _UNREADABLE as error:
+        raise _damaged(f"{folder.name}/{FILE}", error) from error
+
+
+def _text(folder: StudyFolder) -> str | None:
+    try:
+        return folder.get_text(FILE)
     except UnicodeDecodeError as error:
+        where = f"{folder.name}/{FILE}"
         raise DamagedFile(f"{where}: not readable text. Restore it from its attempts/ folder.") from error
-    return None if text is None else from_yaml(text, where)
+
+
+def _loaded(text: str) -> Any:
+    return yaml.load(text, Loader=yaml.CSafeLoader)  # as safe_load, ten times as fast; every question asks
+
+
+def _axes(document: Any) -> tuple[Axis, ...]:
+    return tuple(Axis(**{**axis, "values": tuple(axis["values"])}) for axis in document["axes"])
+
+
+def _damaged(where: str, error: Exception) -> DamagedFile:
+    return DamagedFile(f"{where}: not a readable study ({error}). Restore it from its attempts/ folder.")
 
 
 def check_same_study(old: StudySpec, new: StudySpec) -> None:

@@ -32,7 +32,7 @@ from grokstudy.phase.report_tables import cell_table, leaves, number, outcome_ta
 from grokstudy.phase.report_trials import ReportTrials, grouped
 from grokstudy.phase.times import OUTCOMES
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.outcome import RATIO
+from grokstudy.study.document import stored_layout
 from grokstudy.study.report_source import ReportSource, Slice, in_slice, shown_slice
 
 EXAMPLES_ACROSS = 3
@@ -52,8 +52,8 @@ def drawn_diagram(source: ReportSource, shown: Slice, trials: ReportTrials) -> x
     Raises:
         BadInput: it cannot be drawn, e.g. because a setting varies that is no axis.
     """
-    ratio = getattr(source.spec.sampler, "ratio", RATIO)
-    diagram = phase_diagram(source.connection, shown.query(trials), source.spec.axes, ratio)
+    layout = stored_layout(source.folder)
+    diagram = phase_diagram(source.connection, shown.query(trials), layout.axes, layout.ratio)
     return with_planned(diagram, planned_levels(source.spec))
 
 

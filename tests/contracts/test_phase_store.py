@@ -11,9 +11,13 @@ import pytest
 from grokstudy.phase import export, kept
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.query import PhaseQuery, readings
+from grokstudy.spec.compose import compose_study
+from grokstudy.spec.errors import BadInput
 from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, TrialRow
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
+from grokstudy.study.api import Study
+from grokstudy.study.document import stored_layout, stored_spec, to_yaml
 
 
 def row(wd: float, seed: int, t_gen: int | None) -> TrialRow:
@@ -75,6 +79,20 @@ def test_what_is_kept_for_the_next_question_neither_hides_new_trials_nor_changes
     folder.put_trials([row(3.0, 0, 100)])
     with connect([folder]) as connection:
         assert phase_diagram(connection, asked)["p_gen"].to_numpy().tolist() == [0, 0, 1]
+
+
+def test_a_diagram_needs_no_plugin_of_its_study(tmp_path: Path) -> None:
+    """A study trained with somebody's own model is drawn where that file is not at hand."""
+    spec = compose_study(["preset=quad23", "regularization.weight_decay=log(0.1,10)", "sampler=boundary"], name="real")
+    folder = StudyFolder.open(str(tmp_path), "real")
+    folder.put_text("study.yaml", to_yaml(spec).replace("name: quad_mlp", "name: mine"))
+    with pytest.raises(BadInput, match="mine"):
+        stored_spec(folder)
+    layout = stored_layout(folder)
+    assert layout.axes == spec.axes
+    assert layout.ratio == 5.0
+    folder.put_trials([row(wd, seed, 100 if wd > 1 else None) for wd in (0.1, 3.0) for seed in (0, 1)])
+    assert "expected_error" in Study(folder=folder).phase_diagram("weight_decay").attrs
 
 
 def test_only_so_much_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
