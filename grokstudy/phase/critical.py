@@ -9,7 +9,6 @@ from typing import Literal
 import duckdb
 import numpy as np
 
-from grokstudy.phase.continuous import unit_of
 from grokstudy.phase.posterior_fit import Fitted, fitted
 from grokstudy.phase.query import PhaseQuery, readings
 from grokstudy.samplers.surrogate.contours import crossings_1d, matters
@@ -97,11 +96,7 @@ def critical_values(connection: duckdb.DuckDBPyConnection, query: PhaseQuery, ax
 
 
 def _crossed(found: Fitted, margin: Margin, confidence: float) -> list[CriticalValue]:
-    """Crossings of a margin where it matters: generalising among trials that memorise."""
-    plane, (axis,) = found.plane, found.plane.drawn
-    crossed = crossings_1d(found.posterior, plane.space, plane.held(None), margin, confidence=confidence)
-    at = unit_of(axis, np.array([one.value for one in crossed], dtype=float))
-    wanted = matters(found.posterior, plane.places(at[:, None], None), margin).tolist()
+    plane = found.plane
     return [
         CriticalValue(
             event=EVENTS[margin],
@@ -112,8 +107,7 @@ def _crossed(found: Fitted, margin: Margin, confidence: float) -> list[CriticalV
             open_low=one.open_low,
             open_high=one.open_high,
         )
-        for one, here in zip(crossed, wanted, strict=True)
-        if here
+        for one in crossings_1d(found.posterior, plane.space, plane.held(None), margin, confidence=confidence)
     ]
 
 

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
-from scipy.stats import beta
 
-from grokstudy.phase.proposals import HELD_OUT, PREDICTED
+from grokstudy.phase.proposals import HELD_OUT
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 from grokstudy.spec.outcome import LABELS
+from grokstudy.spec.rows import PREDICTED
 
 CONFIDENCE = 0.95
 FEWEST = 10
@@ -57,13 +58,12 @@ def checked(wrong: Bool[np.ndarray, " n"], expected: Float[np.ndarray, " n"]) ->
     """The check of trials with these errors and the errors that were expected of them."""
     n, k = len(wrong), int(wrong.sum())
     return HeldOut(
-        n=n, wrong=k, upper=upper_end(k, n), expected=float(expected.sum()), calibration=_calibration(k, expected)
+        n=n,
+        wrong=k,
+        upper=clopper_pearson(k, n, 1 - CONFIDENCE)[1],
+        expected=float(expected.sum()),
+        calibration=_calibration(k, expected),
     )
-
-
-def upper_end(wrong: int, n: int, confidence: float = CONFIDENCE) -> float:
-    """The largest error under which at most `wrong` of `n` still has probability 1 - confidence (Clopper & Pearson)."""
-    return 1.0 if wrong >= n else float(beta.ppf(confidence, wrong + 1, n - wrong))
 
 
 def _calibration(wrong: int, expected: Float[np.ndarray, " n"]) -> Calibration:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from grokstudy.phase.continuous import in_units, unit_of
 from grokstudy.phase.posterior_fit import Fitted
-from grokstudy.samplers.surrogate.contours import CALIBRATION, crossings_1d, half_widths, matters
+from grokstudy.samplers.surrogate.contours import CALIBRATION, crossings_1d, half_widths, matters, outer_margins
 from grokstudy.samplers.surrogate.latent import Seen
 from grokstudy.samplers.surrogate.observations import MARGINS, Margin
 
@@ -56,7 +56,7 @@ def _on_a_plane(found: Fitted, facet: int | None, margin: Margin, confidence: fl
     corners = plane.places(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), facet)
     height = _in_deviations(posterior.latent(margin).at(corners))
     beyond = np.abs(height) - NormalDist().inv_cdf(0.5 + confidence / 2) * CALIBRATION
-    for outer in _outer(margin, inversion=posterior.inversion):  # where the outer margin passes 0, the band is cut
+    for outer in outer_margins(margin, posterior.inversion):  # where the outer margin passes 0, the band is cut
         beyond = np.maximum(beyond, _in_deviations(posterior.latent(outer).at(corners)))
     square = (LATTICE, LATTICE)
     level: Any = contourpy.contour_generator(ticks, ticks, height.reshape(square), line_type="Separate").lines(0.0)
@@ -73,13 +73,6 @@ def _on_a_plane(found: Fitted, facet: int | None, margin: Margin, confidence: fl
         bands=_in_units(found, rings),
         half_width=float(np.quantile(np.concatenate(widths), _MOST)) if widths else float("nan"),
     )
-
-
-def _outer(margin: Margin, *, inversion: bool) -> tuple[Margin, ...]:
-    """The margins that must be passed before this one says something."""
-    if margin == "delay":
-        return ("mem", "gen")
-    return ("mem",) if margin == "gen" and not inversion else ()
 
 
 def _in_deviations(seen: Seen) -> Float[np.ndarray, " n"]:
@@ -99,12 +92,9 @@ def _where_it_matters(
 
 
 def _on_a_line(found: Fitted, facet: int | None, margin: Margin, confidence: float) -> Edge:
-    plane, posterior = found.plane, found.posterior
+    plane = found.plane
     (axis,) = plane.drawn
-    crossed = crossings_1d(posterior, plane.space, plane.held(facet), margin, confidence=confidence)
-    at = unit_of(axis, np.array([one.value for one in crossed], dtype=float))
-    here = matters(posterior, plane.places(at[:, None], facet), margin)
-    kept = [one for one, wanted in zip(crossed, here.tolist(), strict=True) if wanted]
+    kept = crossings_1d(found.posterior, plane.space, plane.held(facet), margin, confidence=confidence)
     widths = [np.ptp(unit_of(axis, np.array([one.low, one.high]))) / 2 for one in kept]
     return Edge(
         margin=margin,

@@ -6,7 +6,7 @@ import duckdb
 import pandas as pd
 
 from grokstudy.phase.columns import columns_of
-from grokstudy.spec.outcome import LABELS
+from grokstudy.spec.rows import PREDICTED
 
 VIEW = "proposals"
 HELD_OUT = "explore"
@@ -18,7 +18,6 @@ CHOSEN = (
     "is. Without bins the diagram is a fitted posterior."
 )
 """What must be said beside shares of trials of an adaptive study."""
-PREDICTED: tuple[str, ...] = tuple(f"p_{name}" for name in LABELS)
 COLUMNS: tuple[str, ...] = ("number", "trial_id", "source", "reason", "budget", *PREDICTED, "expected_error")
 
 

@@ -100,8 +100,7 @@ class BoundarySampler(BaseSampler):
         """The parameters that are proposed together."""
         if self._search_space is not None:
             return dict(self._search_space)
-        shared = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
-        return {name: one for name, one in shared.items() if not one.single()}
+        return _shared(study.get_trials(deepcopy=False))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -219,11 +218,7 @@ class BoundarySampler(BaseSampler):
         trials = study.get_trials(deepcopy=False, states=told.FINISHED)
         if not trials and self._search_space is None:
             raise BadInput("search_space: is not known before a trial has finished. Give it to BoundarySampler.")
-        search_space = self._search_space or {
-            name: one
-            for name, one in intersection_search_space(trials, include_pruned=True).items()
-            if not one.single()
-        }
+        search_space = self._search_space or _shared(trials)
         if not search_space:
             raise BadInput(NOTHING_SHARED)
         space = space_of(search_space)
@@ -257,6 +252,12 @@ class BoundarySampler(BaseSampler):
                 "another outcome is seen, on the assumption that it has one.",
                 stacklevel=3,
             )
+
+
+def _shared(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """The parameters that every finished trial suggested from one distribution of more than one value."""
+    shared = intersection_search_space(list(trials), include_pruned=True)
+    return {name: one for name, one in shared.items() if not one.single()}
 
 
 def _warn_unsettled(posterior: Posterior | None) -> None:

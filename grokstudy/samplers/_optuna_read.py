@@ -12,7 +12,7 @@ from jaxtyping import Float
 from optuna.trial import FrozenTrial
 
 from grokstudy.samplers import _optuna_trials as told
-from grokstudy.samplers.surrogate.contours import Contour, Crossing, contours, crossings_1d, matters
+from grokstudy.samplers.surrogate.contours import Contour, Crossing, contours, crossings_1d
 from grokstudy.samplers.surrogate.observations import MARGINS, Margin, Question
 from grokstudy.samplers.surrogate.posterior import Posterior
 from grokstudy.samplers.surrogate.space import Dimension, Places, Space
@@ -76,20 +76,11 @@ def curves(posterior: Posterior, space: Space, fixed: Mapping[str, Value]) -> tu
         here = {**fixed, **{axis.name: value for axis, value in zip(names, chosen, strict=True)}}
         for margin in MARGINS:
             if len(free) == 1:
-                found.append(Curve(margin, here, crossings=_crossings(posterior, space, here, margin, free[0].name)))
+                found.append(Curve(margin, here, crossings=tuple(crossings_1d(posterior, space, here, margin))))
             else:
                 contour = contours(posterior, space, here, margin)
                 found.append(Curve(margin, here, contour=_in_units(contour, free)))
     return tuple(found)
-
-
-def _crossings(
-    posterior: Posterior, space: Space, here: Mapping[str, Value], margin: Margin, axis: str
-) -> tuple[Crossing, ...]:
-    """Crossings where outer margins say that they matter, as lines are drawn."""
-    crossed = crossings_1d(posterior, space, here, margin)
-    wanted = matters(posterior, space.places([{**here, axis: one.value} for one in crossed]), margin).tolist()
-    return tuple(one for one, matter in zip(crossed, wanted, strict=True) if matter)
 
 
 def explored(trials: Sequence[FrozenTrial], seen: Sequence[Label | None], question: Question) -> Explored:

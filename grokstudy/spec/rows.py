@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from grokstudy.spec.axes import Value
+from grokstudy.spec.outcome import LABELS
 
 Status = Literal["done", "ended_early", "diverged", "failed", "stopped"]
 FINAL: tuple[Status, ...] = ("done", "ended_early", "diverged")
@@ -171,6 +172,10 @@ class ProposalRow:
     )
     half_width: float | None = column("half-width of the boundary's band then, as a share of an axis")
     written_at: str = column("UTC, ISO 8601")
+
+
+PREDICTED: tuple[str, ...] = tuple(f"p_{label}" for label in LABELS)
+"""The columns of a proposal that hold predicted probabilities, in the order of LABELS."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

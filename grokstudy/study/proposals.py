@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from grokstudy.spec.axes import Axis, Point, Value
-from grokstudy.spec.outcome import LABELS
 from grokstudy.spec.proposal import EXTEND, AdaptiveSampler, Answer, Proposal, Told
-from grokstudy.spec.rows import FINAL, Outcome, ProposalRow, TrialRow
+from grokstudy.spec.rows import FINAL, PREDICTED, Outcome, ProposalRow, TrialRow
 from grokstudy.spec.study import StudySpec
 from grokstudy.spec.trial import plugin_name
 from grokstudy.store.folder import StudyFolder
@@ -22,7 +21,6 @@ from grokstudy.study.forks import Parents
 from grokstudy.study.plan import PlannedTrial, is_done, planned_trials
 
 ENDING = "proposals/end.json"
-PREDICTED = tuple(f"p_{label}" for label in LABELS)
 STREAMS = ("data", "init", "batch", "noise")
 
 

@@ -21,7 +21,7 @@ from grokstudy.phase.critical import critical_values
 from grokstudy.phase.diagram import phase_diagram
 from grokstudy.phase.figure_data import figure_data, note
 from grokstudy.phase.figures_plotly import phase_figure
-from grokstudy.phase.held_out import checked, held_out, upper_end
+from grokstudy.phase.held_out import checked, held_out
 from grokstudy.phase.posterior import VALUES, is_posterior
 from grokstudy.phase.posterior_figure import posterior_figure
 from grokstudy.phase.posterior_fit import fitted
@@ -30,6 +30,7 @@ from grokstudy.phase.posterior_plotly import posterior_html, posterior_overview_
 from grokstudy.phase.posterior_words import caption, held_out_words
 from grokstudy.phase.proposals import CHOSEN, COLUMNS
 from grokstudy.phase.query import PhaseQuery, readings
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 from grokstudy.spec.axes import Axis
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.outcome import LABELS
@@ -247,8 +248,8 @@ def test_a_prediction_that_is_wrong_too_often_or_too_rarely_is_called_so() -> No
 def test_no_error_in_n_trials_bounds_the_error_by_the_closed_form() -> None:
     """(1 - p)^n = .05 at the upper end."""
     for n in (1, 20, 60):
-        assert upper_end(0, n) == pytest.approx(1 - 0.05 ** (1 / n))
-    assert upper_end(3, 3) == 1.0
+        assert clopper_pearson(0, n, 0.05)[1] == pytest.approx(1 - 0.05 ** (1 / n))
+    assert clopper_pearson(3, 3, 0.05)[1] == 1.0
 
 
 def test_shares_of_chosen_trials_are_never_drawn_without_saying_so() -> None:

@@ -12,8 +12,9 @@ from scipy.stats import binom
 from grokstudy.samplers.surrogate import stream
 from grokstudy.samplers.surrogate.observations import Observations, Question
 from grokstudy.samplers.surrogate.posterior import Posterior, fit
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 from grokstudy.samplers.surrogate.space import Dimension, Places, Space
-from grokstudy.samplers.surrogate.stopping import Explored, StopCheck, StopRule, check, clopper_pearson, prefixes
+from grokstudy.samplers.surrogate.stopping import Explored, StopCheck, StopRule, check, prefixes
 from grokstudy.spec.outcome import LABELS
 
 LINE = Space((Dimension(name="x"),))
@@ -122,7 +123,7 @@ def test_without_explore_trials_nothing_is_claimed() -> None:
 @pytest.mark.parametrize(("wrong", "n"), [(0, 10), (1, 20), (7, 60), (59, 60), (5, 5)])
 def test_clopper_pearson_solves_its_own_equations(wrong: int, n: int) -> None:
     """At the bounds, what was seen or anything more extreme has probability .05."""
-    lower, upper = clopper_pearson(wrong, n)
+    lower, upper = clopper_pearson(wrong, n, 0.05)
     if wrong:
         assert binom.sf(wrong - 1, n, lower) == pytest.approx(0.05, abs=1e-9)
     if wrong < n:

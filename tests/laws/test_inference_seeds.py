@@ -9,9 +9,9 @@ from scipy.stats import binom
 from grokstudy.phase.inference.log_spread import log_spread
 from grokstudy.phase.inference.result import Fit
 from grokstudy.phase.inference.seeds import crossed, seed_variance
-from grokstudy.phase.inference.sentinel_cell import clopper_pearson
 from grokstudy.phase.inference.sentinels import sentinels
 from grokstudy.phase.inference.two_way import components
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 from grokstudy.spec.errors import BadInput
 
 
@@ -84,7 +84,7 @@ def test_seeds_that_vary_together_or_not_at_all_or_in_two_levels_are_refused() -
 @pytest.mark.parametrize("n", [8, 32])
 def test_clopper_pearson_never_covers_less_than_it_says(n: int) -> None:
     """Exactly: the probability of every k whose interval holds p, over a lattice of p."""
-    held = [clopper_pearson(k, n) for k in range(n + 1)]
+    held = [clopper_pearson(k, n, 0.025) for k in range(n + 1)]
     for p in np.linspace(0.01, 0.99, 45):
         cover = sum(binom.pmf(k, n, p) for k, (low, high) in enumerate(held) if low <= p <= high)
         assert cover >= 0.95 - 1e-12

@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import beta
 
 from grokstudy.phase.inference.log_spread import log_spread
 from grokstudy.phase.statistics import wilson
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 
 LEAST_SEEDS = 8
 """Below, even 0 of n leaves a share of .37 possible."""
@@ -50,7 +50,7 @@ def sentinel(
     """Share and spread of one cell; arguments as `sentinels`."""
     seen = ~np.isnan(time)
     n, k = int(determined.sum()), int((seen & determined).sum())
-    low, high = clopper_pearson(k, n, confidence)
+    low, high = clopper_pearson(k, n, (1 - confidence) / 2)
     wilson_low, wilson_high = wilson(k, n, confidence)
     logs, until = np.log10(np.maximum(time[seen], 1)), np.log10(np.maximum(waited[~seen], 1))
     sd, sd_low, sd_high = log_spread(logs, until, confidence)
@@ -67,13 +67,3 @@ def sentinel(
         sd_high=sd_high,
         undetermined=len(time) - n,
     )
-
-
-def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a share: never covers less often than it says. (0, 1) of none.
-
-    Source: Clopper & Pearson 1934, Biometrika 26:404.
-    """
-    tail = (1 - confidence) / 2
-    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
-    return low, 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))

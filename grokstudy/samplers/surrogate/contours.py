@@ -114,7 +114,8 @@ def crossings_1d(
     lattice: int = 1001,
     confidence: float = CONFIDENCE,
 ) -> list[Crossing]:
-    """Where `margin` passes 0 on the one number axis that `fixed` does not name, in rising order.
+    """Where `margin` passes 0 on the one number axis that `fixed` does not name, in rising order; none where outer
+    margins say that it does not matter.
 
     The interval of a crossing holds the places around it where 0 lies within z CALIBRATION standard deviations.
 
@@ -125,16 +126,18 @@ def crossings_1d(
     ticks = np.linspace(0.0, 1.0, lattice)
     seen = posterior.latent(margin).at(_filled(space, fixed, (axis,), ticks[:, None]))
     mean, open_at = seen.mean, np.abs(seen.mean) <= _z(confidence) * np.sqrt(seen.var)
+    lefts = np.flatnonzero(np.diff(mean > 0))
+    crossed = ticks[lefts] + (ticks[lefts + 1] - ticks[lefts]) * mean[lefts] / (mean[lefts] - mean[lefts + 1])
+    here = matters(posterior, _filled(space, fixed, (axis,), crossed[:, None]), margin)
     found = []
-    for left in np.flatnonzero(np.diff(mean > 0)).tolist():
-        at = ticks[left] + (ticks[left + 1] - ticks[left]) * mean[left] / (mean[left] - mean[left + 1])
+    for left, at in zip(lefts[here].tolist(), crossed[here].tolist(), strict=True):
         closed_below, closed_above = np.flatnonzero(~open_at[: left + 1]), np.flatnonzero(~open_at[left + 1 :])
         low = ticks[closed_below[-1]] if len(closed_below) else 0.0
         high = ticks[left + 1 + closed_above[0]] if len(closed_above) else 1.0
         found.append(
             Crossing(
                 margin=margin,
-                value=axis.number(float(at)),
+                value=axis.number(at),
                 low=axis.number(float(low)),
                 high=axis.number(float(high)),
                 rises=bool(mean[left + 1] > 0),
@@ -204,12 +207,13 @@ def matters(posterior: Posterior, places: Places, margin: Margin) -> np.ndarray:
     holds = np.ones(len(places), dtype=bool)
     if margin != "diverged" and len(posterior.latents) > len(MARGINS):
         holds &= posterior.latent("diverged").mean(places) > 0
-    for one in _outer(margin, posterior.inversion):
+    for one in outer_margins(margin, posterior.inversion):
         holds &= posterior.latent(one).mean(places) < 0
     return holds
 
 
-def _outer(margin: Margin, inversion: bool) -> tuple[Margin, ...]:
+def outer_margins(margin: Margin, inversion: bool) -> tuple[Margin, ...]:
+    """The margins that must be passed before this one says something."""
     if margin == "gen":
         return () if inversion else ("mem",)
     return ("mem", "gen") if margin == "delay" else ()

@@ -20,11 +20,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import beta
 
 from grokstudy.samplers.surrogate import stream
 from grokstudy.samplers.surrogate.contours import half_width_p95
 from grokstudy.samplers.surrogate.posterior import Posterior
+from grokstudy.samplers.surrogate.proportion import clopper_pearson
 from grokstudy.samplers.surrogate.space import Space
 from grokstudy.spec.outcome import LABELS, Label
 
@@ -116,7 +116,7 @@ def check(
     pool = stream.pool(space, seed, 0)
     error, width = posterior.expected_error(pool), half_width_p95(posterior, pool)
     m, wrong = len(explored.seen), explored.wrong
-    lower, upper = clopper_pearson(wrong, m)
+    lower, upper = clopper_pearson(wrong, m, 1 - CONFIDENCE)
     island = min(1.0, RULE_OF_THREE / m) if m else 1.0
     faults = _faults(rule, error, width, lower, upper, explored.admitted, island)
     if not posterior.divided:
@@ -145,15 +145,6 @@ def prefixes(n: int, rule: StopRule) -> list[int]:
     while len(found) < rule.checks:
         found.append(int(found[-1] / (1.0 + rule.apart)))
     return [one for one in reversed(found) if one > 0] or [0]
-
-
-def clopper_pearson(wrong: int, n: int) -> tuple[float, float]:
-    """One-sided 95 % bounds of a share of which `wrong` of n were seen; 0 and 1 without trials.
-
-    Source: Clopper & Pearson 1934.
-    """
-    lower = float(beta.ppf(1 - CONFIDENCE, wrong, n - wrong + 1)) if wrong else 0.0
-    return lower, float(beta.ppf(CONFIDENCE, wrong + 1, n - wrong)) if wrong < n else 1.0
 
 
 def _faults(
