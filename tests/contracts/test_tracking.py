@@ -34,9 +34,6 @@ from grokstudy.tracking.sync import SyncReport, sync_trials
 from grokstudy.tracking.thinning import kept
 from grokstudy.tracking.ui import ui_command, ui_environment
 
-# MLflow 3.17 uses a loader strategy that SQLAlchemy 2.1 deprecates; the sync does not depend on it.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
-
 VARIED = ("regularization.weight_decay", "task.frac_train", "seed")
 FILES = {"report.md": b"# mine", "phase.html": b"<html/>", "phase.png": b"\x89PNG", "trials.csv": b"trial_id\n"}
 

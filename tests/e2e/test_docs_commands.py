@@ -30,6 +30,7 @@ from tests.e2e.docs_pages import PAGES, ROOT, Command, File, commands_of, steps_
 QUICK = {"preset=quad23", "preset=quad23_fast"}
 """Presets that are trained to their end: half a second per trial."""
 HERE = {"cluster": "cluster=none", "tracking": "tracking=none", "engine.compile": "engine.compile=false"}
+TRAINING = {"run", "train", "critical"}
 SERVERS = {"mlflow", "ui"}
 OTHERS = {"git", "cd", "source", "pip", "du", "export", "bash", "ssh"}
 """Programs of other people: what pages say about them is not checked."""
@@ -101,10 +102,10 @@ def shortened(words: list[str]) -> list[str]:
     """The command as the test runs it; see the top of this file."""
     if words[1:] == ["demo"]:
         return [*words[:1], "run", "study=demo", "seed=0", "--steps", "1000", *HERE.values()]
-    if words[1] not in ("run", "train"):
+    if words[1] not in TRAINING:
         return words
     here = [word for key, word in HERE.items() if not any(given.startswith(f"{key}=") for given in words)]
-    short = [] if "--steps" in words or "--dry-run" in words or QUICK & set(words) else ["--steps", "3"]
+    short = [] if "--steps" in words or "--dry-run" in words or words[1] == "critical" or QUICK & set(words) else ["--steps", "3"]
     return [*(re.sub(r"seeds\(\d+\)", "seeds(1)", word) for word in words), *here, *short]
 
 
@@ -115,7 +116,7 @@ def check(words: list[str]) -> None:
         assert isinstance(group, typer.core.TyperGroup)
         verb = group.commands[words[1]]
         context = verb.make_context(words[1], words[2:])
-        if words[1] in ("run", "train"):
+        if words[1] in TRAINING:
             compose_study(context.params["words"], name=context.params["name"])
 
 

@@ -76,7 +76,6 @@ def test_the_stored_columns_are_as_many_as_asked_for(synthetic: ModuleType, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 def test_mlflow_and_the_study_give_equal_shares(
     synthetic: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
