@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grokstudy.cli.describe import describe
 from grokstudy.cli.live import Mode, Progress, at, shown
 from grokstudy.cli.read import Budget, Rule, Tau
 from grokstudy.cli.run import (
@@ -19,7 +20,6 @@ from grokstudy.cli.run import (
     Steps,
     Words,
     composed,
-    describe,
     polite,
 )
 from grokstudy.cli.show import Format, check_document, err, out, print_json

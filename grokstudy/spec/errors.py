@@ -3,6 +3,7 @@
 GrokstudyError
   ├── BadInput          a setting, name or file that cannot be used: exit code 2
   │     └── DamagedFile a file of the study folder that cannot be read
+  ├── StorageUnavailable the storage does not answer or is full: what runs waits or ends, and goes on later
   └── StudyBusy         another process writes the study: exit code 2
 """
 
@@ -24,6 +25,10 @@ class BadInput(GrokstudyError):
 
 class DamagedFile(BadInput):
     """A stored file that cannot be read; the message names it and what was lost."""
+
+
+class StorageUnavailable(GrokstudyError):
+    """The storage does not answer, or is full, for a reason that may pass. Nothing is wrong with the study."""
 
 
 class StudyBusy(GrokstudyError):
