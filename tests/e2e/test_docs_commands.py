@@ -105,7 +105,8 @@ def shortened(words: list[str]) -> list[str]:
     if words[1] not in TRAINING:
         return words
     here = [word for key, word in HERE.items() if not any(given.startswith(f"{key}=") for given in words)]
-    short = [] if "--steps" in words or "--dry-run" in words or words[1] == "critical" or QUICK & set(words) else ["--steps", "3"]
+    as_it_is = words[1] == "critical" or {"--steps", "--dry-run", *QUICK} & set(words)
+    short = [] if as_it_is else ["--steps", "3"]
     return [*(re.sub(r"seeds\(\d+\)", "seeds(1)", word) for word in words), *here, *short]
 
 
