@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,8 @@ from grokstudy.spec.study import MeasureSettings, StudySpec
 NUMERICS = ("dtype",)
 """Keys of the `engine` group that belong to the trial; the others say how it is computed."""
 CHOICES = ("preset", "study")
+OPTION = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})*", re.ASCII)
+"""Names of a group's options: no way out of the group's folder."""
 SETTINGS = ("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "early_end", "measures", "source")
 """Top-level keys of a config that are not groups with options."""
 
@@ -60,8 +63,12 @@ def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: 
     parsed = grammar.parse(words)
     for override in parsed.fixed:
         group, value = override.key_or_group, override.value()
-        if group in _group_names() and not isinstance(value, (str, Mapping)):
+        if group in _group_names() and not (isinstance(value, Mapping) or _is_option(value)):
             raise unknown(group, str(value), options(group, config_dir))
+        if group.partition(".")[0] == "hydra":
+            raise BadInput(
+                f"{group}: a study has no such setting; folders of your own are given with --config-dir DIR."
+            )
         if group == "axes" and isinstance(value, Mapping):
             raise BadInput(
                 f"axes: got {value}; on the command line an axis is a word of its own, such as seed='seeds(3)'."
@@ -108,6 +115,11 @@ def options(group: str, config_dir: Path | None = None) -> list[str]:
     """Names that a config group offers. The `none` of preset and study is only what stands in for none chosen."""
     own = plugins.names(GROUPS[group]) if group in GROUPS else []
     return sorted({*_yaml_names(group, config_dir), *own} - ({"none"} if group in CHOICES else set()))
+
+
+def _is_option(value: object) -> bool:
+    """Whether it can name a file inside the group's folder."""
+    return isinstance(value, str) and OPTION.fullmatch(value) is not None
 
 
 def _composed(parsed: grammar.Words, config_dir: Path | None) -> dict[str, Any]:

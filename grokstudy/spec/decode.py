@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -60,8 +61,7 @@ def decode(cls: type[T], data: Any, path: str) -> T:
     """An instance of the dataclass `cls` from a mapping: no unknown keys, no silent conversions but int to float."""
     if not isinstance(data, Mapping):
         raise BadInput(f"{path or 'config'}: expected a group of settings, got {data!r}.")
-    fields = {path_name(field.name): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls, localns={"Mapping": Mapping})
+    fields, hints = _fields(cls)  # type: ignore[arg-type]  # a class is hashable
     values: dict[str, Any] = {}
     for key, value in data.items():
         where = f"{path}.{key}" if path else str(key)
@@ -86,6 +86,13 @@ def decode(cls: type[T], data: Any, path: str) -> T:
         raise BadInput(f"{path or 'config'}: {error}") from error
 
 
+@functools.cache
+def _fields(cls: type) -> tuple[Mapping[str, dataclasses.Field[Any]], Mapping[str, Any]]:
+    """Fields by their name in configs, and their types: reading annotations takes longer than decoding a trial."""
+    fields = {path_name(field.name): field for field in dataclasses.fields(cls)}
+    return fields, typing.get_type_hints(cls, localns={"Mapping": Mapping})
+
+
 def decode_plugin(group: str, data: Any) -> Plugin:
     """The plug-in that `data["name"]` names in the config group, with its settings."""
     if not isinstance(data, Mapping) or "name" not in data:
@@ -96,7 +103,7 @@ def decode_plugin(group: str, data: Any) -> Plugin:
 
 def decode_value(hint: Any, value: Any, path: str, name: str = "") -> Any:
     """One value of the annotated type: plug-ins by name, records by field, scalars strictly."""
-    if isinstance(value, (Plugin, Seeds)):
+    if dataclasses.is_dataclass(value):  # decoded already
         return value
     if isinstance(hint, type) and issubclass(hint, Plugin):
         return decode_plugin(name, value)
@@ -119,6 +126,8 @@ def decode_value(hint: Any, value: Any, path: str, name: str = "") -> Any:
         return value
     if origin is tuple:
         return _tuple(typing.get_args(hint), value, path, name)
+    if origin is Mapping:
+        return _mapping(typing.get_args(hint)[1], value, path)
     return _scalar(hint, value, path)
 
 
@@ -133,6 +142,12 @@ def _tuple(inner: tuple[Any, ...], value: Any, path: str, name: str) -> tuple[An
     return tuple(
         decode_value(hint, item, f"{path}[{i}]", name) for i, (hint, item) in enumerate(zip(inner, items, strict=True))
     )
+
+
+def _mapping(inner: Any, value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{path}: expected values by name, got {value!r}; write '{path}={{name: value}}'.")
+    return {str(key): decode_value(inner, item, f"{path}.{key}") for key, item in value.items()}
 
 
 def _scalar(hint: type[T], value: Any, path: str) -> T:

@@ -1,10 +1,10 @@
 """Errors that a user can cause, each with what must hold and what to do.
 
 GrokstudyError
-  ├── BadInput          a setting, name or file that cannot be used: exit code 2
-  │     └── DamagedFile a file of the study folder that cannot be read
-  ├── StorageUnavailable the storage does not answer or is full: what runs waits or ends, and goes on later
-  └── StudyBusy         another process writes the study: exit code 2
+  ├── BadInput            a setting, name, permission or file that cannot be used: somebody must change it
+  │     └── DamagedFile   a file of the study folder that cannot be read
+  ├── StorageUnavailable  the storage does not answer or is full: the same command goes on once it does
+  └── StudyBusy           another process writes the study
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ class DamagedFile(BadInput):
 
 
 class StorageUnavailable(GrokstudyError):
-    """The storage does not answer, or is full, for a reason that may pass. Nothing is wrong with the study."""
+    """The storage does not answer, fails or is full, for a reason that may pass; nothing is wrong with the study.
+
+    It is raised after about a minute of trying. Whoever computes stops: what is not stored is computed again, so that
+    the same command goes on from what is there. It never says anything about a trial.
+    """
 
 
 class StudyBusy(GrokstudyError):
@@ -48,6 +52,7 @@ MOST_NAMES, FEW_NAMES = 30, 10
 def unknown(key: str, given: str, allowed: Iterable[str], remedy: str = "") -> BadInput:
     """Error for a name that is not among `allowed`: says the key, the value, the allowed ones and the nearest."""
     names = sorted(allowed)
+    given = given if given.isprintable() else ascii(given)
     if len(names) > MOST_NAMES:
         close = difflib.get_close_matches(given, names, n=FEW_NAMES, cutoff=0.0)
         told = f"Nearest of {len(names)} names: {', '.join(close)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -57,15 +58,28 @@ def identity(spec: TrialSpec) -> Mapping[str, Value | tuple[Value, ...]]:
 
 
 def _leaves(record: Any, prefix: str) -> Iterator[tuple[str, Leaf]]:
-    for field in dataclasses.fields(record):
-        value, path = getattr(record, field.name), prefix + path_name(field.name)
+    for name, path, neutral, per_member in _settings(type(record), prefix):  # type: ignore[arg-type]  # a class is hashable
+        value = getattr(record, name)
         if isinstance(value, Regularization):
-            for name, strength in value.items():
-                yield f"{path}.{name}", Leaf(strength, 0.0, True)
+            for term, strength in value.items():
+                yield f"{path}.{term}", Leaf(strength, 0.0, True)
         elif dataclasses.is_dataclass(value):
-            if not prefix and field.name in GROUPS:
+            if not prefix and name in GROUPS:
                 yield f"{path}.name", Leaf(plugin_name(value), ALWAYS, False)  # type: ignore[arg-type]
             yield from _leaves(value, path + ".")
         else:
-            neutral = field.metadata.get("neutral", ALWAYS)
-            yield path, Leaf(value, neutral, field.metadata.get("per_member", False))
+            yield path, Leaf(value, neutral, per_member)
+
+
+@functools.cache
+def _settings(cls: type, prefix: str) -> tuple[tuple[str, str, Any, bool], ...]:
+    """Name, config path, neutral value and `per_member` of every field: the same for all trials of a study."""
+    return tuple(
+        (
+            field.name,
+            prefix + path_name(field.name),
+            field.metadata.get("neutral", ALWAYS),
+            field.metadata.get("per_member", False),
+        )
+        for field in dataclasses.fields(cls)
+    )

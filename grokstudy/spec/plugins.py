@@ -39,10 +39,12 @@ def names(room: str) -> list[str]:
     return sorted({*shipped(room), *_entry_points(room), *added})
 
 
-def shipped(room: str) -> list[str]:
+@functools.cache
+def shipped(room: str) -> tuple[str, ...]:
     """Names of those that are part of this package, sorted."""
     package = importlib.import_module(f"grokstudy.{room}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not (m.ispkg or m.name.startswith("_")))
+    modules = pkgutil.iter_modules(package.__path__)
+    return tuple(sorted(m.name for m in modules if not (m.ispkg or m.name.startswith("_"))))
 
 
 @functools.cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
+from collections.abc import Mapping
 from typing import Literal
 
 from grokstudy.spec.errors import BadInput, unknown
@@ -80,24 +82,43 @@ class CheckpointSettings:
             raise BadInput(f"checkpoint.steps: got {list(self.steps)}, steps must be >= 0.")
 
 
+ADDRESS = re.compile(r"auto|([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", re.ASCII)
+"""Where a running Ray cluster is found: HOST:PORT of its head, or `auto`."""
+LEAST = 1e-4
+"""Ray counts resources in ten-thousandths."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
     """Where packs run. None of it changes a number."""
 
-    kind: Literal["local", "none"] = setting("local", help="local = embedded Ray; none = the same code in this process")
+    kind: Literal["local", "ray", "none"] = setting(
+        "local", help="local = embedded Ray; ray = a running Ray cluster; none = the same code in this process"
+    )
+    address: str | None = setting(
+        None, help="HOST:PORT of a running cluster's head; null = RAY_ADDRESS, else the cluster of this machine"
+    )
     cpus_per_pack: float = setting(1.0, help="CPUs that Ray reserves for a pack")
     gpus_per_pack: float = setting(0.0, help="GPUs that Ray reserves for a pack; fractions allowed")
+    resources: Mapping[str, float] | None = setting(
+        None, help="what else a pack reserves of a running cluster, e.g. {slot: 0.25}; null = nothing"
+    )
     max_packs: int | None = setting(None, help="packs at a time; null = as many as fit")
     pack_size: int = setting(64, help="largest number of trials in a pack")
     pack_memory: float = setting(4.0, help="GB that a pack may take; larger ones are planned as several")
     snapshot_seconds: float = setting(60.0, help="wall-clock time between snapshots of a running pack")
-    retries: int = setting(2, help="how often a pack whose worker died is started again")
+    retries: int = setting(2, help="how often in a row a pack whose worker died is started again without getting on")
 
     def __post_init__(self) -> None:
         if self.cpus_per_pack <= 0:
             raise BadInput(f"cluster.cpus_per_pack: got {self.cpus_per_pack}, must be > 0.")
         if self.gpus_per_pack < 0:
             raise BadInput(f"cluster.gpus_per_pack: got {self.gpus_per_pack}, must be >= 0.")
+        if self.gpus_per_pack > 1 and self.gpus_per_pack % 1:
+            raise BadInput(
+                f"cluster.gpus_per_pack: got {self.gpus_per_pack}, must be a part of one GPU (0.25, 0.5 ...) or a "
+                "whole number of them."
+            )
         for name in ("pack_size", "max_packs"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -108,6 +129,26 @@ class ClusterSettings:
             raise BadInput(f"cluster.snapshot_seconds: got {self.snapshot_seconds}, must be > 0.")
         if self.retries < 0:
             raise BadInput(f"cluster.retries: got {self.retries}, must be >= 0.")
+        self._check_cluster()
+
+    def _check_cluster(self) -> None:
+        """What only a running cluster has."""
+        for name in ("address", "resources"):
+            if getattr(self, name) and self.kind != "ray":
+                raise BadInput(
+                    f"cluster.{name}: got '{getattr(self, name)}', which only a running cluster reads, and "
+                    f"cluster={self.kind} is not one. Say cluster=ray, or leave it out."
+                )
+        if self.address is not None and not ADDRESS.fullmatch(self.address):
+            raise BadInput(
+                f"cluster.address: got '{self.address}', must be HOST:PORT of the cluster's head (Ray's port 6379), or "
+                "auto. The dashboard's http:// address is where `grokstudy submit --address` sends a study."
+            )
+        for name, amount in (self.resources or {}).items():
+            if name in ("CPU", "GPU"):
+                raise BadInput(f"cluster.resources.{name}: has a setting of its own, cluster.{name.lower()}s_per_pack.")
+            if amount < LEAST:
+                raise BadInput(f"cluster.resources.{name}: got {amount}, must be >= {LEAST:g}; leave out what is 0.")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +164,21 @@ class TrackingSettings:
 
     enabled: bool = setting(True, help="write runs to MLflow")
     uri: str | None = setting(None, help="tracking server; null = a database file under a local storage root")
-    granularity: Literal["auto", "trial", "cell"] = setting(
-        "auto", help="what an MLflow run is; auto = trial to 2,000 trials"
+    granularity: Literal["auto", "trial", "cell", "study"] = setting(
+        "auto", help="what an MLflow run is; auto = trial to 2,000 trials, else cell to 500 cells, else study"
     )
     curve_points: int = setting(50, help="log-spaced points of a curve")
 
     def __post_init__(self) -> None:
-        if self.granularity not in ("auto", "trial", "cell"):
-            raise unknown("tracking.granularity", self.granularity, ("auto", "trial", "cell"))
+        if self.granularity not in ("auto", "trial", "cell", "study"):
+            raise unknown("tracking.granularity", self.granularity, ("auto", "trial", "cell", "study"))
+        if self.uri is not None and "@" in self.uri and not self.uri.startswith("sqlite:"):
+            scheme, _, rest = self.uri.partition("://")
+            raise BadInput(
+                f"tracking.uri: got '{scheme}://...@{rest.rpartition('@')[2]}', which holds a user name or password "
+                "that the study would keep and show. Leave it out and set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) in the environment where the study runs; in a "
+                "study.yaml, take it out there."
+            )
         if not 5 <= self.curve_points <= 500:
             raise BadInput(f"tracking.curve_points: got {self.curve_points}, must be 5..500 (MLflow slows above).")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,6 +12,7 @@ from grokstudy.spec.errors import BadInput, nearest, unknown
 from grokstudy.spec.fields import setting
 from grokstudy.spec.identity import leaves
 from grokstudy.spec.interfaces import Sampler
+from grokstudy.spec.names import check_study_name
 from grokstudy.spec.settings import (
     CheckpointSettings,
     ClusterSettings,
@@ -23,8 +22,6 @@ from grokstudy.spec.settings import (
     TrackingSettings,
 )
 from grokstudy.spec.trial import TrialSpec
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +55,7 @@ class StudySpec:
     """Paper or reason, for people."""
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise BadInput(f"name: got '{self.name}', must be letters, digits, '_', '-' or '.', at most 100.")
+        check_study_name(self.name)
         if self.budget < 1:
             raise BadInput(f"budget: got {self.budget}, must be >= 1 step.")
         self.sampler.check(self.axes)
@@ -107,13 +103,13 @@ class StudySpec:
 
 
 def with_values(base: Mapping[str, Any], point: Point) -> dict[str, Any]:
-    """A copy of `base` with the values of `point` set at their paths."""
-    data = copy.deepcopy(dict(base))
+    """`base` with the values of `point` set at their paths. What is not set is shared with it, so never change it."""
+    data = dict(base)
     for path, value in point.items():
         *groups, leaf = path.split(".")
         node = data
         for group in groups:
-            node = node.setdefault(group, {})
+            node[group] = node = dict(node.get(group, {}))
         node[leaf] = rounded(value)
     return data
 

@@ -12,6 +12,7 @@ from grokstudy.engine.signature import signature
 from grokstudy.execution.job import LaneRef, PackJob, StartRef
 from grokstudy.spec import plugins
 from grokstudy.spec.axes import Point
+from grokstudy.spec.decode import decode_trial
 from grokstudy.spec.identity import trial_id
 from grokstudy.spec.rows import TrialRow
 from grokstudy.spec.settings import EarlyEndSettings
@@ -22,6 +23,8 @@ from grokstudy.store.views import TrialState
 from grokstudy.study.forks import Parents
 
 NEVER = EarlyEndSettings()
+RECORDS = ("task", "model", "optimizer", "regularization", "loss", "init", "noise", "engine")
+"""Groups of a trial's config that become records."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -40,17 +43,25 @@ def planned_trials(spec: StudySpec, points: Iterable[Point], parents: Parents) -
     Raises:
         BadInput: a value cannot be used, or a fork's parent is not found.
     """
+    base = spec.trial({})
     trials: dict[str, PlannedTrial] = {}
     for point in points:
-        trial, config = spec.trial(point), with_values(spec.base, point)
+        config = with_values(spec.base, point)
+        trial = _decoded(config, point, base)
         start = parents.resolved(trial)
-        if start != trial.init.from_:
-            config["init"]["from"] = start
+        if start is not None and start != trial.init.from_:
+            config = with_values(config, {"init.from": start})
             trial = dataclasses.replace(trial, init=dataclasses.replace(trial.init, from_=start))
         identity = trial_id(trial)
         if identity not in trials:
             trials[identity] = PlannedTrial(trial_id=identity, point=point, config=config, spec=trial)
     return list(trials.values())
+
+
+def _decoded(config: Mapping[str, Any], point: Point, base: TrialSpec) -> TrialSpec:
+    """The trial of a config. Groups in which the point sets nothing are those of `base`, decoded once for all."""
+    touched = {path.partition(".")[0] for path in point}
+    return decode_trial({**config, **{group: getattr(base, group) for group in RECORDS if group not in touched}})
 
 
 def is_done(
@@ -144,6 +155,7 @@ def pack_jobs(
                     checkpoint=spec.checkpoint,
                     early_end=spec.early_end,
                     snapshot_seconds=spec.cluster.snapshot_seconds,
+                    retries=spec.cluster.retries,
                     plugin_files=tuple(plugins.files()),
                     measures=spec.measures.while_training,
                 )
