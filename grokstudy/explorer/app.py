@@ -18,7 +18,7 @@ from grokstudy.explorer import routes_cell, routes_study, routes_trial
 from grokstudy.explorer.page import STATIC, page
 from grokstudy.explorer.security import BelowPath, SecurityHeaders
 from grokstudy.explorer.studies import Studies
-from grokstudy.spec.errors import BadInput, GrokstudyError
+from grokstudy.spec.errors import BadInput, GrokstudyError, StorageUnavailable
 
 MLFLOW = "http://127.0.0.1:5000"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -73,7 +73,8 @@ async def _plotly() -> FileResponse:
 
 async def _mistake(request: Request, error: Any) -> Response:
     """What a person asked cannot be answered: one sentence, shown where they look."""
-    return JSONResponse({"error": str(error)}, status_code=422 if isinstance(error, BadInput) else 409)
+    status = 422 if isinstance(error, BadInput) else 503 if isinstance(error, StorageUnavailable) else 409
+    return JSONResponse({"error": str(error)}, status_code=status)
 
 
 async def _lost(request: Request, error: Any) -> Response:

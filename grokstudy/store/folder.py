@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.names import check_study_name
 from grokstudy.spec.rows import CheckpointRow, CurveRows, MeasureRow, ProposalRow, TrialRow
 from grokstudy.store import parts
 from grokstudy.store.storage import Storage
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""Allowed names of studies: one folder of one level on every storage."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,8 +19,7 @@ class StudyFolder:
     name: str
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise BadInput(f"name: got '{self.name}', must be letters, digits, '.', '_', '-', a letter or digit first.")
+        check_study_name(self.name)
 
     @classmethod
     def open(cls, root_uri: str, name: str) -> StudyFolder:
@@ -38,27 +33,33 @@ class StudyFolder:
     def put_trials(self, rows: Sequence[TrialRow]) -> None:
         """Adds rows of trials as one part. Put their curves and checkpoints first: a row says that they are there."""
         if rows:
-            self.put_bytes(parts.part_name("trials"), parts.encode(parts.trial_table(rows)))
+            self.put_part("trials", parts.encode(parts.trial_table(rows)))
 
     def put_curves(self, curves: Sequence[CurveRows]) -> None:
         """Adds evaluations as one part; a later part replaces equal steps of a trial."""
         if curves:
-            self.put_bytes(parts.part_name("curves"), parts.encode(parts.curve_table(curves)))
+            self.put_part("curves", parts.encode(parts.curve_table(curves)))
 
     def put_measures(self, rows: Sequence[MeasureRow]) -> None:
         """Adds measures as one part."""
         if rows:
-            self.put_bytes(parts.part_name("measures"), parts.encode(parts.measure_table(rows)))
+            self.put_part("measures", parts.encode(parts.measure_table(rows)))
 
     def put_index(self, rows: Sequence[CheckpointRow]) -> None:
         """Adds rows that say where checkpoints lie. Put them after the checkpoint files."""
         if rows:
-            self.put_bytes(parts.part_name("checkpoints"), parts.encode(parts.checkpoint_table(rows)))
+            self.put_part("checkpoints", parts.encode(parts.checkpoint_table(rows)))
 
     def put_proposals(self, rows: Sequence[ProposalRow]) -> None:
         """Adds proposals as one part. Put them before their trials start."""
         if rows:
-            self.put_bytes(parts.part_name("proposals"), parts.encode(parts.proposal_table(rows)))
+            self.put_part("proposals", parts.encode(parts.proposal_table(rows)))
+
+    def put_part(self, kind: parts.Kind, data: bytes, stamp: str | None = None) -> str:
+        """Adds an encoded part, by default as the newest of its kind; its name."""
+        name = parts.part_name(kind, data, stamp)
+        self.put_bytes(name, data)
+        return name
 
     def put_text(self, name: str, text: str) -> None:
         self.put_bytes(name, text.encode())

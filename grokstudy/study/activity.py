@@ -71,13 +71,13 @@ class Activity:
 
 def activity(folder: StudyFolder) -> Activity | None:
     """What a process does, or did when it was killed, with the study; None if none is at work. Costs one read."""
-    text = folder.get_text(FILE)
-    if text is None:
+    data = folder.get_bytes(FILE)
+    if data is None:
         return None
     try:
-        found = Activity(**json.loads(text))
+        found = Activity(**json.loads(data))
         age = (datetime.now(UTC) - datetime.fromisoformat(found.written_at)).total_seconds()
-    except (ValueError, TypeError):  # written by another version
+    except (ValueError, TypeError, RecursionError):  # written by another version, or damaged
         return None
     state: State = "live" if age <= STALE_SECONDS else "abandoned"
     return dataclasses.replace(found, state=state, notices=tuple(found.notices))
@@ -99,7 +99,7 @@ def seen(board: Board) -> Activity:
         measured=board.measured,
         to_measure=board.to_measure,
         sampler=board.sampler_state,
-        notices=tuple(board.notices),
+        notices=tuple(board.notices) + ((board.waiting,) if board.waiting else ()),
         pid=os.getpid(),
         host=socket.gethostname(),
         written_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -134,4 +134,11 @@ def published(board: Board, folder: StudyFolder, seconds: float | None = None) -
             yield
     finally:
         with contextlib.suppress(GrokstudyError, OSError):
-            folder.delete([FILE])
+            if _is_ours(folder):
+                folder.delete([FILE])
+
+
+def _is_ours(folder: StudyFolder) -> bool:
+    """Whether this process wrote the file last: who lost the lock leaves that of the one who has it now."""
+    look = activity(folder)
+    return look is not None and (look.pid, look.host) == (os.getpid(), socket.gethostname())

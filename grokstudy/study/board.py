@@ -29,6 +29,8 @@ class Board:
     to_measure: int = 0
     outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
     latest: Progress | None = None
+    waiting: str = ""
+    """What it waits for before it begins, in words."""
     sampler_state: str = ""
     """What an adaptive sampler says of its own progress, in a few words."""
     notices: list[str] = dataclasses.field(default_factory=list)
@@ -36,6 +38,10 @@ class Board:
     measuring_since: float | None = None
     _updates: dict[str, int] = dataclasses.field(default_factory=dict)
     _ended: dict[str, Counter[str]] = dataclasses.field(default_factory=dict)
+
+    def waits(self, what: str) -> None:
+        """The run waits before it begins, for this."""
+        self.waiting = what
 
     def pack(self, progress: Progress) -> None:
         """Counters of a running pack."""

@@ -57,8 +57,8 @@ def outcomes(board: Board) -> str:
 
 
 def known(board: Board) -> str:
-    """What an adaptive sampler knows by now, while it is asked; empty for other studies."""
-    return board.sampler_state if board.stage == "training" else ""
+    """What it waits for; what an adaptive sampler knows by now, while it is asked; else empty."""
+    return board.waiting or (board.sampler_state if board.stage == "training" else "")
 
 
 def duration(seconds: float) -> str:

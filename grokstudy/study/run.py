@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from grokstudy.circuits._measure import measures
@@ -24,19 +24,19 @@ from grokstudy.spec.proposal import AdaptiveSampler
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.lock import study_lock
-from grokstudy.store.snapshots import delete_snapshot, snapshots
-from grokstudy.store.trial_rows import trial_rows
+from grokstudy.store.lock import StudyLock
+from grokstudy.store.snapshots import snapshots
 from grokstudy.store.views import TrialState, connect, read_trials
-from grokstudy.study.activity import published
 from grokstudy.study.adaptive import Asker, adaptive_plan
 from grokstudy.study.board import Board
 from grokstudy.study.document import check_same_study, merged, record_attempt, stored_spec
 from grokstudy.study.forks import Parents
+from grokstudy.study.holding import held
 from grokstudy.study.live import Projection
 from grokstudy.study.mode import resolved_mode
 from grokstudy.study.packs import AskedPacks, Packs
 from grokstudy.study.plan import PlannedTrial, is_done, pack_jobs, planned_trials, start_refs, stored_states
+from grokstudy.study.superseded import drop_superseded
 from grokstudy.tracking.settings import resolved_uri
 
 MANY_PARTS = 17
@@ -84,8 +84,16 @@ class StudyResult:
     """Why an adaptive sampler asked for no more; None for other samplers, and if it was not heard to the end."""
 
 
-def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> StudyPlan:
+def plan_study(
+    spec: StudySpec, slots: int, *, only_censored: bool = False, trials: Sequence[PlannedTrial] | None = None
+) -> StudyPlan:
     """Which trials the study has and which are left, without changing anything.
+
+    Args:
+        spec: the study.
+        slots: packs at a time.
+        only_censored: extend only trials that have not generalised.
+        trials: those that an earlier plan of this spec found; None = find them. An adaptive sampler is always asked.
 
     Raises:
         BadInput: a setting or value cannot be used, or the study exists with other fixed settings.
@@ -104,7 +112,8 @@ def plan_study(spec: StudySpec, slots: int, *, only_censored: bool = False) -> S
     parents = Parents(folder.storage, spec.name)
     if isinstance(spec.sampler, AdaptiveSampler):
         return _adaptive(spec, folder, old, parents, slots)
-    trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [], parents)
+    if trials is None:
+        trials = planned_trials(spec, spec.sampler.propose(spec.axes, 0, ()) or [], parents)
     left = [
         trial
         for trial in trials
@@ -147,53 +156,58 @@ def run_study(
 ) -> StudyResult:
     """Runs what is missing of a study, to its report.
 
-    A first SIGINT or SIGTERM lets running packs take a snapshot and ends the study in order, a second one at once;
-    running it again goes on.
+    A first SIGINT lets running packs take a snapshot and ends the study in order, a second one at once; SIGTERM ends
+    the process within 3 s as `held` says. Running it again goes on.
 
     Raises:
         BadInput: as `plan_study`.
-        StudyBusy: another live process runs this study.
+        StorageUnavailable: the storage is away or full.
+        StudyBusy: another live process runs this study, or took it over from this one.
     """
     if max_hours is not None and not max_hours > 0:
         raise BadInput(f"--max-hours: got {max_hours}, must be > 0.")
     with executor(spec.cluster) as execution:
         plan = plan_study(spec, execution.slots(), only_censored=only_censored)
         board.where = plan.folder.where("")[:-1]
-        with study_lock(plan.folder) as lock:
-            if lock.taken_over_from:
-                board.notices.append(f"This run {lock.taken_over_from}.")
-            plan = plan_study(plan.spec, execution.slots(), only_censored=only_censored)  # another may just have ended
+        with held(plan.folder, board) as lock:
+            plan.folder.storage.sweep(plan.folder.name, 0)  # no pack runs: what is unfinished was left by the killed
+            plan = plan_study(  # another may just have ended
+                plan.spec, execution.slots(), only_censored=only_censored, trials=plan.trials
+            )
             record_attempt(plan.folder, merged(stored_spec(plan.folder), plan.spec))
-            with published(board, plan.folder):
-                return _run(plan, execution, board, max_hours)
+            return _run(plan, execution, board, max_hours, lock)
 
 
-def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | None) -> StudyResult:
+def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | None, lock: StudyLock) -> StudyResult:
     spec, folder = plan.spec, plan.folder
     board.planned, board.done_before = plan.planned, len(plan.trials) - len(plan.left)
     board.updates_planned = plan.updates
     board.outcomes = _outcomes_before(plan)
     deadline = None if max_hours is None else time.monotonic() + max_hours * 3600
-    with _interruptible() as interrupt:
-        with Projection(spec, folder, board) as projection:
+    with _interruptible(lock) as interrupt:
+        with Projection(spec, folder, board, lost=lock.lost) as projection, _hurried(projection, interrupt):
             over = plan.over
             if plan.jobs or (plan.asker is not None and over is None):
                 board.stage = "training"
                 with _packs(plan, board, projection, interrupt, deadline) as source:
                     execution.run_packs(source, f"{spec.name}-{os.getpid()}")
                 over = source.over
-                _drop_superseded(folder, spec.budget)
+                lock.refuse_if_lost()
+                drop_superseded(folder, spec.budget)
             stopped = interrupt.is_set() or (deadline is not None and time.monotonic() > deadline)
             if not stopped and spec.measures.names:
                 board.stage = "measuring"
                 stopped = _measured_until(interrupt, spec, execution, board, folder)
+            lock.refuse_if_lost()
             board.stage = "reporting"
             report = _report(
                 folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.done_now or board.to_measure)
             )
             projection.state = "stopped" if stopped else "finished"
         with contextlib.suppress(GrokstudyError, OSError):  # a storage that is full or away: all rows are there
+            lock.refuse_if_lost()
             compact(folder, at_least=MANY_PARTS)  # after everything that reads: no part is deleted under it
+            folder.storage.sweep(folder.name, 0)  # nor does one now
     board.stage = "stopped" if stopped else "finished"
     return StudyResult(
         folder=folder,
@@ -239,38 +253,37 @@ def _report(folder: StudyFolder, spec: StudySpec, *, changed: bool) -> list[str]
 
 def _outcomes_before(plan: StudyPlan) -> Counter[str]:
     """Outcomes of the trials that need no run."""
-    left = {trial.trial_id for trial in plan.left}
-    planned = {trial.trial_id for trial in plan.trials}
+    done = {trial.trial_id for trial in plan.trials} - {trial.trial_id for trial in plan.left}
     with connect([plan.folder]) as connection:
-        rows = [row for row in trial_rows(connection) if row.trial_id in planned - left]
-    return Counter(outcome(row.t_mem, row.t_gen, diverged=row.status == "diverged") for row in rows)
-
-
-def _drop_superseded(folder: StudyFolder, budget: int) -> None:
-    """Deletes snapshots that no trial would go on from."""
-    metas = snapshots(folder)
-    used = {state.lane.pack_id for state in stored_states(metas, max([budget, *(m.step for m in metas)])).values()}
-    for meta in metas:
-        if meta.pack_id not in used:
-            delete_snapshot(folder, meta.pack_id)
+        rows = connection.execute("SELECT trial_id, t_mem, t_gen, status FROM trials").fetchall()
+    counting = [row for row in rows if row[0] in done]
+    return Counter(outcome(t_mem, t_gen, diverged=status == "diverged") for _, t_mem, t_gen, status in counting)
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second one raises KeyboardInterrupt."""
+def _hurried(projection: Projection, interrupt: threading.Event) -> Iterator[None]:
+    """Leaves MLflow little time when the block ends early."""
+    try:
+        yield
+    finally:
+        projection.hurried = interrupt.is_set()
+
+
+@contextlib.contextmanager
+def _interruptible(lock: StudyLock) -> Iterator[threading.Event]:
+    """An event that the first SIGINT sets; the second one, or one because the lock is lost, is a KeyboardInterrupt."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if event.is_set():
+        if event.is_set() or lock.lost.is_set():
             raise KeyboardInterrupt
         event.set()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.signal(signal.SIGINT, on_signal)
     try:
         yield event
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, before)

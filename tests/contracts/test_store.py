@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, StorageUnavailable
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.storage import Storage
 
@@ -264,9 +264,26 @@ def test_a_failed_put_leaves_the_old_object(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BadInput, match="No space left on device"):
+    with pytest.raises(StorageUnavailable, match=r"is full .*No space left on device.*Free space"):
         storage.put("study/a", b"new")
     assert storage.get("study/a") == b"old"
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["a"]
+
+
+def test_a_put_survives_a_sweep_that_takes_its_unfinished_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = Storage.open(str(tmp_path))
+    replace, swept = os.replace, []
+
+    def late(source: Path, target: Path) -> None:
+        if not swept:
+            storage.sweep("study", older_than_seconds=0)
+            swept.append(source)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    storage.put("study/a", b"new")
+    assert swept
+    assert storage.get("study/a") == b"new"
     assert [path.name for path in (tmp_path / "study").iterdir()] == ["a"]
 
 
