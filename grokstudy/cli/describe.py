@@ -17,7 +17,7 @@ def describe(spec: StudySpec, only_censored: bool, form: Format) -> None:
     from grokstudy.study.run import plan_study, with_next_batch
 
     with executor(spec.cluster) as execution:
-        slots = execution.slots()
+        slots, placed = execution.slots(), execution.placement()
     plan = with_next_batch(plan_study(spec, slots, only_censored=only_censored))
     cost = estimate(plan, slots)
     whole = at_most(plan, cost, slots)
@@ -30,6 +30,7 @@ def describe(spec: StudySpec, only_censored: bool, form: Format) -> None:
                 "done": done,
                 "packs": [len(job.trials) for job in plan.jobs],
                 "slots": slots,
+                "placement": {one.node: one.packs for one in placed},
                 "steps": plan.updates,
                 "seconds": whole.seconds,
                 "bytes": whole.bytes,
@@ -47,6 +48,10 @@ def describe(spec: StudySpec, only_censored: bool, form: Format) -> None:
     out.print(
         f"packs    {packs}{len(sizes)} of {min(sizes, default=0)}-{max(sizes, default=0)} trials, {slots} at a time"
     )
+    for one in placed:
+        out.print(f"         {one.node}: {one.packs} at a time", markup=False)
+    if not any(one.packs for one in placed):
+        out.print("         no node takes one yet: the study would wait for nodes")
     out.print(f"steps    {packs}{plan.updates:,}")
     if adaptive and plan.left:
         out.print(f"         about {cost.seconds * min(slots, len(plan.jobs)) / len(plan.left):.2g} s for one trial")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from grokstudy.execution.job import PackSource
+from grokstudy.execution.placement import Placed
 from grokstudy.spec.settings import ClusterSettings
 
 Item = TypeVar("Item")
@@ -19,6 +20,9 @@ class Executor(Protocol):
     def slots(self) -> int:
         """Packs at a time."""
 
+    def placement(self) -> tuple[Placed, ...]:
+        """How many packs fit on each node now."""
+
     def run_packs(self, source: PackSource, name: str) -> None:
         """Runs packs until the source is exhausted or stopping."""
 
@@ -26,7 +30,7 @@ class Executor(Protocol):
         """Results as they come, in any order."""
 
     def close(self) -> None:
-        """Stops what it started."""
+        """Stops what it started, and nothing else."""
 
 
 @contextmanager
@@ -37,10 +41,14 @@ def executor(settings: ClusterSettings) -> Iterator[Executor]:
         from grokstudy.execution.inline import Inline
 
         chosen = Inline()
-    else:
-        from grokstudy.execution.tune import OnRay
+    elif settings.kind == "local":
+        from grokstudy.execution.embedded import OnRay
 
         chosen = OnRay(settings)
+    else:
+        from grokstudy.execution.cluster import OnCluster
+
+        chosen = OnCluster(settings)
     try:
         yield chosen
     finally:

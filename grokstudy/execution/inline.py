@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from grokstudy.execution.job import PackSource
+from grokstudy.execution.placement import Placed
 from grokstudy.execution.work import work
 
 Item = TypeVar("Item")
@@ -18,6 +19,9 @@ class Inline:
 
     def slots(self) -> int:
         return 1
+
+    def placement(self) -> tuple[Placed, ...]:
+        return (Placed(node="this process", packs=1),)
 
     def run_packs(self, source: PackSource, name: str) -> None:
         while (job := source.next()) is not None:

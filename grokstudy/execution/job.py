@@ -50,6 +50,8 @@ class PackJob:
     checkpoint: CheckpointSettings
     early_end: EarlyEndSettings
     snapshot_seconds: float
+    retries: int = 0
+    """How often in a row it is started again when its worker dies without having got on."""
     plugin_files: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
     """Measure plug-ins computed at every scheduled checkpoint."""
@@ -87,6 +89,16 @@ class Progress:
     """The last evaluation of a trial that is alone in its pack."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """Why a pack ended before all its trials had."""
+
+    reason: str
+    """In words that go on after a colon."""
+    storage_away: bool = False
+    """Whether all that was wrong was the storage; `reason` is its own message then."""
+
+
 class PackSource(Protocol):
     """Hands out packs and hears of them. The study's side of every executor."""
 
@@ -96,8 +108,11 @@ class PackSource(Protocol):
     def progress(self, progress: Progress) -> None:
         """Counters of a running pack."""
 
-    def finished(self, job: PackJob, error: str | None) -> None:
-        """A pack ended; `error` if its worker died more often than it may."""
+    def finished(self, job: PackJob, death: Death | None) -> None:
+        """A pack ended; with `death` it did before its trials had, and may be handed out again."""
+
+    def notice(self, text: str) -> None:
+        """Something that whoever watches the study should know."""
 
     @property
     def exhausted(self) -> bool:

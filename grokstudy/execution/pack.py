@@ -24,7 +24,7 @@ from grokstudy.spec.outcome import outcome
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import STATE, Kind, put_checkpoint, put_ring
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.snapshots import SnapshotMeta, delete_snapshot, get_snapshot, put_snapshot, snapshots
+from grokstudy.store.snapshots import SnapshotMeta, delete_snapshot, get_snapshot, put_snapshot, snapshot_meta
 
 PROGRESS_SECONDS = 0.2
 HELD = 4
@@ -41,6 +41,8 @@ class Tally:
     updates: int = 0
     outcomes: dict[str, str] = dataclasses.field(default_factory=dict)
     """By trial: its outcome, or `failed`. A trial that is here has its row."""
+    snapshots: int = 0
+    """How many were written."""
 
     def ended(self, trial_id: str, outcome: str) -> None:
         """A trial's row was written."""
@@ -60,7 +62,7 @@ class Tally:
 
 def own_snapshot(folder: StudyFolder, job: PackJob) -> SnapshotMeta | None:
     """What an earlier attempt at this very pack has left. Members that are not in it diverged before it was taken."""
-    found = {meta.pack_id: meta for meta in snapshots(folder)}.get(job.pack_id)
+    found = snapshot_meta(folder, job.pack_id)
     return found if found is not None and found.step > job.start_step else None
 
 
@@ -170,6 +172,7 @@ class Pack:
         self._flush_index()
         put_snapshot(self.folder, self.job.pack_id, state.tensors(), self._meta(state))
         self.snapshot_at = time.monotonic()
+        self.tally.snapshots += 1
 
     def _final_snapshot(self, state: PackState, kept: list[int]) -> None:
         """The state that a larger budget goes on from."""

@@ -12,114 +12,39 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-import ray
-import torch
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
-from grokstudy.execution.job import PackJob, PackSource, Progress
+from grokstudy.execution.job import Death, PackJob, PackSource, Progress
+from grokstudy.execution.placement import reserved
 from grokstudy.execution.work import work
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import GrokstudyError, StorageUnavailable
 from grokstudy.spec.settings import ClusterSettings
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from grokstudy.store.folder import StudyFolder
 
 REPORT_SECONDS = 2.0
-ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    "TUNE_WARN_THRESHOLD_S": "60",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_DEDUP_LOGS": "1",
-}
-OBJECT_STORE_BYTES = 128 << 20
-"""Packs travel as a few kilobytes; results go to the study folder."""
 
 
-class OnRay:
-    """The executor of `cluster=local`: Ray, embedded in this process and started at first use."""
+def run_on_tune(source: PackSource, settings: ClusterSettings, slots: int, name: str) -> None:
+    """Runs packs until the source is exhausted or stopping, `slots` at a time.
 
-    def __init__(self, settings: ClusterSettings) -> None:
-        self._settings = settings
-        self._started = False
-
-    def slots(self) -> int:
-        """Packs at a time, from this machine's CPUs (no Ray needed to know).
-
-        Raises:
-            BadInput: no pack fits.
-        """
-        gpus = torch.cuda.device_count() if self._settings.gpus_per_pack else 0
-        return slots_of(os.cpu_count() or 1, gpus, self._settings)
-
-    def run_packs(self, source: PackSource, name: str) -> None:
-        self._start()
-        _fit(source, self._settings, self.slots(), name)
-
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        self._start()
-        remote = ray.remote(num_cpus=self._settings.cpus_per_pack, max_retries=self._settings.retries)(function)
-        waiting = [remote.remote(item) for item in items]
-        while waiting:
-            ready, waiting = ray.wait(waiting)
-            yield from ray.get(ready)
-
-    def close(self) -> None:
-        if self._started:
-            ray.shutdown()
-            self._started = False
-
-    def _start(self) -> None:
-        if self._started or ray.is_initialized():
-            return
-        for key, value in ENVIRONMENT.items():
-            os.environ.setdefault(key, value)
-        ray.init(
-            address="local",
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
-        self._started = True
-
-
-def slots_of(cpus: float, gpus: float, settings: ClusterSettings) -> int:
-    """Packs that fit at a time.
-
-    Raises:
-        BadInput: not even one does.
+    Tune keeps its own state in a folder of this machine that is gone afterwards: other nodes need not see it, because
+    no pack ever hands Tune a checkpoint.
     """
-    fits = [int(cpus / settings.cpus_per_pack + 1e-9)]
-    if settings.gpus_per_pack:
-        fits.append(int(gpus / settings.gpus_per_pack + 1e-9))
-    slots = min(fits)
-    if slots < 1:
-        raise BadInput(
-            f"cluster: a pack asks for {settings.cpus_per_pack:g} CPUs and {settings.gpus_per_pack:g} GPUs, this "
-            f"cluster has {cpus:g} and {gpus:g}. Lower cluster.cpus_per_pack or cluster.gpus_per_pack."
-        )
-    return min(slots, settings.max_packs) if settings.max_packs else slots
-
-
-def _fit(source: PackSource, settings: ClusterSettings, slots: int, name: str) -> None:
-    scratch = tempfile.mkdtemp(prefix="grokstudy-tune-")
-    resources = {"cpu": settings.cpus_per_pack, "gpu": settings.gpus_per_pack}
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that died is the source's business
+    _keep_credentials()
+    scratch = _scratch()
     try:
         tuner = tune.Tuner(
-            tune.with_resources(_pack_trainable, resources),
+            tune.with_resources(_pack_trainable, tune.PlacementGroupFactory([reserved(settings)])),
             tune_config=tune.TuneConfig(
                 search_alg=_PackSearcher(source),
                 num_samples=-1,
@@ -131,7 +56,7 @@ def _fit(source: PackSource, settings: ClusterSettings, slots: int, name: str) -
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=scratch,
-                failure_config=tune.FailureConfig(max_failures=settings.retries),
+                failure_config=tune.FailureConfig(max_failures=0),  # the source hands a pack out again that died
                 stop=_Stop(source),
                 verbose=0,
             ),
@@ -141,19 +66,66 @@ def _fit(source: PackSource, settings: ClusterSettings, slots: int, name: str) -
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _scratch() -> str:
+    """A new folder for Tune's state; those that killed drivers of this machine have left are removed."""
+    ours = f"grokstudy-tune-{socket.gethostname()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{ours}*"):
+        pid = left.name.removeprefix(ours).partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _keep_credentials() -> None:
+    """Tune would put the driver's keys on every worker's command line and on the dashboard; workers have their own."""
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if not name.startswith("AWS_")}
+
+
 def _pack_trainable(config: Mapping[str, Any]) -> None:
     """Runs on a worker: one pack, with counters reported every few seconds and at the end.
 
-    A report is also where Tune stops a pack: it raises SystemExit there, and closing the work takes a snapshot.
+    A report is also where Tune stops a pack: it raises SystemExit there, and closing the work takes a snapshot. What a
+    person has to know (a storage that is away) travels as a report too: Tune keeps no message of what a worker raises.
     """
     last, progress = time.monotonic(), None
-    with contextlib.closing(work(config["job"])) as progresses:
-        for progress in progresses:
-            if time.monotonic() - last > REPORT_SECONDS:
-                tune.report(_report(progress))
-                last = time.monotonic()
+    try:
+        _check_shared(config["job"])
+        with contextlib.closing(work(config["job"])) as progresses:
+            for progress in progresses:
+                if time.monotonic() - last > REPORT_SECONDS:
+                    tune.report(_report(progress))
+                    last = time.monotonic()
+    except GrokstudyError as error:
+        death = Death(reason=str(error), storage_away=isinstance(error, StorageUnavailable))
+        tune.report({"death": json.dumps(dataclasses.asdict(death))})
+        return
     assert progress is not None
     tune.report(_report(progress))
+
+
+def _check_shared(job: PackJob) -> None:
+    """A node that joined after the others were checked must not keep results where nobody looks for them.
+
+    Raises:
+        StorageUnavailable: the study that this pack belongs to is not there.
+    """
+    folder = StudyFolder.open(job.storage, job.study)
+    if not folder.storage.exists(folder.key("study.yaml")):
+        raise StorageUnavailable(
+            f"storage.root: '{job.storage}' is another place on node {socket.gethostname()}: the study is not there. "
+            "Use s3://BUCKET/PREFIX, or a folder that every node mounts under the same path."
+        )
 
 
 def _report(progress: Progress) -> dict[str, str]:
@@ -181,11 +153,14 @@ class _PackSearcher(Searcher):
             self.source.progress(Progress(**json.loads(result["counters"])))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        job = self.jobs.pop(trial_id, None)
+        if job is None:
+            return
+        death = Death(reason="its worker died") if error else None
         if result is not None:
             self.on_trial_result(trial_id, result)
-        job = self.jobs.pop(trial_id, None)
-        if job is not None:
-            self.source.finished(job, "its worker died more often than cluster.retries allows" if error else None)
+            death = Death(**json.loads(result["death"])) if "death" in result else death
+        self.source.finished(job, death)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a study resumes from its folder."""

@@ -2,7 +2,8 @@
 
 A member that cannot be built fails alone. A pack that fails later is halved, and both halves go on from its last
 snapshot, until it runs or a trial is alone with its error: one trial never costs another more than time, and a pack
-that is too large for the memory becomes smaller ones. The same code with and without Ray.
+that is too large for the memory becomes smaller ones. A storage that is away is nobody's fault: the pack waits and
+goes on from its last snapshot. The same code with and without Ray.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
+import random
+import time
 import traceback
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +25,13 @@ from grokstudy.execution.rows import failed_row
 from grokstudy.execution.starts import load_start
 from grokstudy.spec import plugins
 from grokstudy.spec.decode import decode_trial
+from grokstudy.spec.errors import StorageUnavailable
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.snapshots import SnapshotMeta
+
+PAUSES = (2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before a pack tries again that found the storage away, each a quarter longer or shorter: packs that were
+interrupted together do not come back together."""
 
 
 def work(job: PackJob) -> Generator[Progress]:
@@ -31,6 +39,9 @@ def work(job: PackJob) -> Generator[Progress]:
 
     Trials that cannot be built or stepped (a plug-in raised, memory is short) leave rows with status `failed` and the
     message.
+
+    Raises:
+        StorageUnavailable: the storage stays away; what is stored stays, and the same job goes on from there.
     """
     for path in job.plugin_files:
         plugins.add_file(Path(path))
@@ -39,11 +50,41 @@ def work(job: PackJob) -> Generator[Progress]:
     waiting = [job]
     while waiting:
         part = waiting.pop(0)
-        failure = yield from _attempt(part, folder, tally)
-        if failure is not None:
-            gc.collect()  # what the failed pack held must be gone before a smaller one is built
-            waiting[:0] = _smaller(part, folder, tally, failure)
-            yield tally.progress(members=sum(len(left.trials) for left in waiting), step=part.start_step)
+        waiting[:0] = yield from _patiently(part, folder, tally)
+
+
+def _patiently(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progress, None, list[PackJob]]:
+    """As `_run`; while the storage is away it waits and tries again, anew after every success.
+
+    Raises:
+        StorageUnavailable: it stays away.
+    """
+    tries, stored = 0, (0, 0)
+    while True:
+        try:
+            return (yield from _run(job, folder, tally))
+        except StorageUnavailable:
+            got_on = (tally.snapshots, len(tally.outcomes))
+            tries, stored = (tries if got_on == stored else 0), got_on
+            if tries == len(PAUSES):
+                raise
+        gc.collect()  # what the pack held, before it is built again
+        end = time.monotonic() + PAUSES[tries] * random.SystemRandom().uniform(0.75, 1.25)
+        tries += 1
+        while time.monotonic() < end:
+            yield tally.progress(members=len(job.trials), step=job.start_step)  # where it can be told to stop
+            time.sleep(min(0.5, max(0.0, end - time.monotonic())))
+
+
+def _run(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progress, None, list[PackJob]]:
+    """Runs one pack; the smaller ones that are left of it if it failed."""
+    failure = yield from _attempt(job, folder, tally)
+    if failure is None:
+        return []
+    gc.collect()  # what the failed pack held must be gone before a smaller one is built
+    smaller = _smaller(job, folder, tally, failure)
+    yield tally.progress(members=sum(len(left.trials) for left in smaller), step=job.start_step)
+    return smaller
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +97,9 @@ class _Failure:
     """Whether the pack had been built by then."""
 
 
+NOT_ITS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit, StorageUnavailable)
+
+
 def _attempt(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progress, None, _Failure | None]:
     """Runs one pack; None if it came to its end."""
     own = own_snapshot(folder, job)
@@ -66,7 +110,7 @@ def _attempt(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progr
         pack = Pack(job=job, folder=folder, members=members, own=own, tally=tally)
         yield from pack.run()
     except BaseException as error:  # anything a plug-in may raise; a panic of safetensors is no Exception
-        if os.environ.get("GROKSTUDY_DEBUG") or isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+        if os.environ.get("GROKSTUDY_DEBUG") or isinstance(error, NOT_ITS_FAULT):
             raise
         return _Failure(
             message=_message(error),

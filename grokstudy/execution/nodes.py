@@ -1,0 +1,190 @@
+"""The nodes of the cluster that this process has joined: what they have, and whether each could keep a trial's results.
+
+`look` runs on every node that is alive, pinned there, beside whatever else runs; that takes a second or two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from grokstudy.execution.connect import connect
+from grokstudy.execution.node_look import NodeLook, cleaned, installed, look, prepared, source_hash
+from grokstudy.execution.placement import Node
+from grokstudy.spec.errors import BadInput
+
+LOOK_SECONDS = 60.0
+"""Until every node has looked; a first worker on a slow disk takes its time to load."""
+CLOCK_SECONDS = 30.0
+"""By how much clocks may differ: the lock's age and the order of rows are read from them."""
+LISTED = 5
+"""Nodes that a message names before it only counts."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What every node that is alive saw, or why it saw nothing."""
+
+    looks: tuple[NodeLook, ...]
+    silent: Mapping[str, str]
+    """By node: why there is no look."""
+    began: float
+    ended: float
+    """Unix seconds of this process before and after."""
+
+
+def alive_nodes() -> list[Node]:
+    """Nodes that are alive, by address; several on one machine also carry the start of their id."""
+    found = _alive()
+    shared = Counter(node["NodeManagerAddress"] for node in found)
+    return sorted(
+        (Node(name=_name(node, shared), amounts=dict(node["Resources"])) for node in found), key=lambda node: node.name
+    )
+
+
+def looks(address: str | None, storage: str, plugin_files: Sequence[str] = ()) -> list[NodeLook]:
+    """What every node of a cluster sees, each under the address that Ray knows it by; joins the cluster if need be.
+
+    Raises:
+        BadInput: the cluster cannot be joined, or a node does not answer.
+        StorageUnavailable: the storage does not answer this process either.
+    """
+    joined = not ray.is_initialized()
+    if joined:
+        connect(address)
+    try:
+        looked = _looked(storage, plugin_files)
+    finally:
+        if joined:
+            ray.shutdown()
+    if looked.silent:
+        raise BadInput("\n".join(_silent(looked.silent)))
+    return list(looked.looks)
+
+
+def check_nodes(storage: str, plugin_files: Sequence[str] = ()) -> None:
+    """Every node that is alive could step a pack and keep its results.
+
+    Raises:
+        BadInput: some could not; one message names them and what to do.
+        StorageUnavailable: the storage does not answer this process either.
+    """
+    looked = _looked(storage, plugin_files)
+    here = {name: installed(name) for name in ("grokstudy", "torch", "ray")} | {"sources": source_hash()}
+    found = [*_silent(looked.silent), *problems(looked.looks, here, looked.began, looked.ended)]
+    if found:
+        raise BadInput("cluster: not every node could run this study; nothing was run.\n" + "\n".join(found))
+
+
+def problems(looks: Sequence[NodeLook], here: Mapping[str, str], began: float, ended: float) -> Iterator[str]:
+    """A sentence for everything that is wrong, with the nodes where it is.
+
+    Args:
+        looks: of all nodes.
+        here: the driver's versions of grokstudy, torch and ray, and its `sources`.
+        began: the driver's clock before the first look.
+        ended: after the last one.
+    """
+    yield from _grouped({one.address: one.storage_error for one in looks if one.storage_error is not None})
+    for name in ("grokstudy", "torch", "ray"):
+        others = {one.address: getattr(one, name) for one in looks if getattr(one, name) != here[name]}
+        yield from _grouped(
+            {
+                node: f"{name} {version or 'is missing'}, here {here[name]}. Install the same on every node."
+                for node, version in others.items()
+            }
+        )
+    same = [one for one in looks if one.grokstudy == here["grokstudy"] and one.sources != here["sources"]]
+    yield from _grouped(
+        {
+            one.address: "grokstudy has this version but other code. Install the same code on every node, or send "
+            "yours with `grokstudy submit`."
+            for one in same
+        }
+    )
+    yield from _grouped(
+        {
+            one.address: f"no plug-in file {', '.join(one.missing_files)}. Put it there under the same path, or send "
+            "it with `grokstudy submit run --plugin`."
+            for one in looks
+            if one.missing_files
+        }
+    )
+    off = {one.address: max(began - one.clock, one.clock - ended) for one in looks}
+    yield from _grouped(
+        {
+            node: f"the clock is {seconds:.0f} s off, may be {CLOCK_SECONDS:g} s. Set clocks by NTP."
+            for node, seconds in off.items()
+            if seconds > CLOCK_SECONDS
+        }
+    )
+
+
+def _looked(storage: str, plugin_files: Sequence[str]) -> Looked:
+    token = prepared(storage)
+    began = time.time()
+    try:
+        looks, silent = _asked(storage, token, plugin_files)
+        return Looked(looks=tuple(looks), silent=silent, began=began, ended=time.time())
+    finally:
+        cleaned(storage, token)
+
+
+def _asked(storage: str, token: str, plugin_files: Sequence[str]) -> tuple[list[NodeLook], dict[str, str]]:
+    nodes = {node["NodeID"]: node for node in _alive()}
+    remote: Any = ray.remote(num_cpus=0, max_retries=0)(look)
+    shared = Counter(node["NodeManagerAddress"] for node in nodes.values())
+    asked = {}
+    for node_id in nodes:
+        pinned = NodeAffinitySchedulingStrategy(node_id, soft=False)
+        asked[node_id] = remote.options(scheduling_strategy=pinned).remote(storage, token, tuple(plugin_files))
+    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=LOOK_SECONDS)
+    looks, why = [], {}
+    for node_id, one in asked.items():
+        if one not in ready:
+            ray.cancel(one, force=True)
+            why[node_id] = f"did not answer for {LOOK_SECONDS:g} s. Look at it with `ray status`, or remove it."
+            continue
+        try:
+            seen: NodeLook = ray.get(one)
+            looks.append(dataclasses.replace(seen, address=_name(nodes[node_id], shared)))
+        except RayTaskError as error:
+            why[node_id] = f"cannot run grokstudy: {_last_line(error)}. Install the same grokstudy as here."
+        except RayError as error:
+            why[node_id] = f"cannot run a task: {_last_line(error)}"
+    still = {node["NodeID"] for node in _alive()} if why else set()
+    return looks, {_name(nodes[node_id], shared): text for node_id, text in why.items() if node_id in still}
+
+
+def _alive() -> list[Mapping[str, Any]]:
+    """What Ray knows of every node that is alive."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def _last_line(error: Exception) -> str:
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1]}".rstrip(".")
+
+
+def _silent(silent: Mapping[str, str]) -> Iterator[str]:
+    return _grouped(silent)
+
+
+def _grouped(texts: Mapping[str, str]) -> Iterator[str]:
+    """`node a, b: text`, one line for each text."""
+    for text in dict.fromkeys(texts.values()):
+        nodes = [node for node, said in texts.items() if said == text]
+        names = ", ".join(nodes[:LISTED]) + (f" and {len(nodes) - LISTED} more" if len(nodes) > LISTED else "")
+        yield f"  {'nodes' if len(nodes) > 1 else 'node'} {names}: {text}"
+
+
+def _name(node: Mapping[str, Any], shared: Mapping[str, int]) -> str:
+    address = str(node["NodeManagerAddress"])
+    return f"{address} ({node['NodeID'][:6]})" if shared[address] > 1 else address
