@@ -11,9 +11,11 @@ from grokstudy.cli import (
     browse,
     compare,
     critical,
+    doctor,
     export,
     figure,
     fit,
+    jobs,
     measure,
     phases,
     progress,
@@ -21,6 +23,8 @@ from grokstudy.cli import (
     report,
     run,
     share,
+    store,
+    submit,
     ui,
     verify,
 )
@@ -49,7 +53,11 @@ for verbs in (
     read,
     browse,
     ui,
+    doctor,
     share,
+    store,
+    submit,
+    jobs,
 ):
     verbs.add_to(app)
 

@@ -12,7 +12,7 @@ import typer
 from grokstudy.cli.read import Storage
 from grokstudy.cli.run import Plugins
 from grokstudy.cli.show import Format, out, print_entries, print_json, print_rows
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, StorageUnavailable
 
 
 class Kind(StrEnum):
@@ -123,7 +123,7 @@ def _configs(kind: Kind, config_dir: Path | None, storage: str | None) -> list[d
 
         try:
             stored = studies(storage)
-        except BadInput:
+        except (BadInput, StorageUnavailable):
             stored = []
         known = {row["name"] for row in rows}
         rows += [{"name": name, "what": "stored", "source": ""} for name in stored if name not in known]
@@ -136,13 +136,15 @@ def _described(group: str, name: str, config_dir: Path | None) -> dict[str, str]
 
     import yaml
 
+    from grokstudy.spec import bounded_yaml
+
     shipped = importlib.resources.files("grokstudy.conf") / group / f"{name}.yaml"
     own = None if config_dir is None else config_dir / group / f"{name}.yaml"
     text = own.read_text() if own is not None and own.is_file() else shipped.read_text()
     comments = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     what = next((line for line in comments if line and not line.startswith("@package")), "")
     try:
-        document = yaml.safe_load(text)
+        document = bounded_yaml.load(text)
     except yaml.YAMLError as error:
         raise BadInput(f"{group}={name}: its file is not readable YAML ({str(error).splitlines()[0]}).") from error
     source = document.get("source") if isinstance(document, dict) else None

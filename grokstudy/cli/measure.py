@@ -20,6 +20,7 @@ from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
+    from grokstudy.spec.settings import ClusterSettings
     from grokstudy.store.folder import StudyFolder
 
 
@@ -28,6 +29,14 @@ class Which(StrEnum):
 
     final = "final"
     all = "all"
+
+
+class Where(StrEnum):
+    """What measures."""
+
+    local = "local"
+    ray = "ray"
+    none = "none"
 
 
 class WeightsLayout(StrEnum):
@@ -66,6 +75,10 @@ def measure(
             help="of --weights: python_random:SEED:FRAC or a split.json; default: as exported, else seed 0, share 0.3",
         ),
     ] = None,
+    cluster: Annotated[
+        Where | None,
+        typer.Option("--cluster", help="local, ray (the cluster around it) or none; default: this machine"),
+    ] = None,
     plugin: Plugins = None,
     format: Annotated[Format, typer.Option("--format", help="table or json")] = Format.table,
     progress: Progress = Mode.auto,
@@ -91,18 +104,25 @@ def measure(
     elif layout is not None or split is not None:
         raise BadInput("--layout, --split: say how to read a weights file; a study knows both.")
     else:
-        _study(words[0], checkpoints, only, key_freq_rule, format, progress, storage)
+        _study(words[0], checkpoints, only, key_freq_rule, cluster, format, progress, storage)
 
 
 def _study(
-    name: str, which: Which, only: list[str] | None, rule: str, form: Format, mode: Mode, storage: str | None
+    name: str,
+    which: Which,
+    only: list[str] | None,
+    rule: str,
+    where: Where | None,
+    form: Format,
+    mode: Mode,
+    storage: str | None,
 ) -> None:
     from grokstudy.circuits._measure import measures
     from grokstudy.execution.executor import executor
     from grokstudy.measure_jobs.run import measure_study
-    from grokstudy.store.lock import study_lock
-    from grokstudy.study.activity import published
+    from grokstudy.store.gc import removal_note
     from grokstudy.study.api import open
+    from grokstudy.study.holding import held
     from grokstudy.study.live import Projection
 
     study = open(name, storage)
@@ -112,9 +132,8 @@ def _study(
     damaged: tuple[str, ...] = ()
     with (
         shown(board, mode, form),
-        executor(study.spec.cluster) as execution,
-        study_lock(study.folder),
-        published(board, study.folder),
+        executor(_cluster(study.spec.cluster, where)) as execution,
+        held(study.folder, board),
         Projection(study.spec, study.folder, board) if study.spec.tracking.enabled else contextlib.nullcontext(),
     ):
         for measured in measure_study(study.folder, execution, names, rule, which.value):
@@ -131,8 +150,18 @@ def _study(
         out.print(f"{study.name}: measured {board.measured} checkpoints.", markup=False)
         if mode is not Mode.quiet:
             out.print(f"  values   grokstudy measures {study.name}{at(study.folder.storage.uri)}", markup=False)
+    if which is Which.all and form is Format.table and (note := removal_note(study.folder)):
+        err.print(f"Only checkpoints that are left were looked at:{note}", markup=False)
     for line in _raised(study.folder, [value for _, measure in found for value in measure.names]):
         err.print(line, markup=False)
+
+
+def _cluster(stored: ClusterSettings, where: Where | None) -> ClusterSettings:
+    """A study that ran on a cluster is measured on this machine unless the cluster is asked for."""
+    if where is Where.ray:
+        return dataclasses.replace(stored, kind="ray")
+    here = where is Where.none or (where is None and stored.kind == "none")
+    return dataclasses.replace(stored, kind="none" if here else "local", address=None, resources=None)
 
 
 def _raised(folder: StudyFolder, values: Sequence[str]) -> list[str]:

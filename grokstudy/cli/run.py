@@ -26,6 +26,13 @@ Name = Annotated[str | None, typer.Option("--name", help="name of the study; def
 Steps = Annotated[int | None, typer.Option("--steps", help="budget: updates per trial")]
 ConfigDir = Annotated[Path | None, typer.Option("--config-dir", help="folder with your own config groups")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="your own plug-in file, e.g. tasks/mine.py")]
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="a study.yaml, run as it stands; words may set cluster.*, storage.*, tracking.* and budget",
+    ),
+]
 Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
 INTERRUPTED = 130
 """Exit code, as of any program that an interrupt ends."""
@@ -50,6 +57,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done and its cost")] = False,
     config_dir: ConfigDir = None,
     plugin: Plugins = None,
+    from_file: FromFile = None,
     format: Output = Format.table,
     progress: Progress = Mode.auto,
 ) -> None:
@@ -59,7 +67,7 @@ def run(
     """
     check_document(format)
     with polite():
-        spec = composed(words, name, steps, config_dir, plugin)
+        spec = asked_study(words, name, steps, config_dir, plugin, from_file)
         if dry_run:
             from grokstudy.cli.describe import describe
 
@@ -125,6 +133,30 @@ def composed(
         raise BadInput(f"--config-dir: no folder '{config_dir}'.")
     extra = [] if steps is None else [f"budget={steps}"]
     return compose_study([*(words or []), *extra], name=name, config_dir=config_dir)
+
+
+def asked_study(
+    words: list[str] | None,
+    name: str | None,
+    steps: int | None,
+    config_dir: Path | None,
+    plugin: list[Path] | None,
+    file: Path | None,
+) -> StudySpec:
+    """The study that the words describe, or that a resolved file holds; what differs from its versions is said."""
+    if file is None:
+        return composed(words, name, steps, config_dir, plugin)
+    from grokstudy.spec import plugins
+    from grokstudy.study.resolved import resolved_study
+
+    if config_dir is not None:
+        raise BadInput("--config-dir: --from runs a study that is composed already; leave one of them out.")
+    for path in plugin or []:
+        plugins.add_file(path)
+    found = resolved_study(file, words or [], name=name, steps=steps)
+    for notice in found.notices:
+        err.print(notice, markup=False)
+    return found.spec
 
 
 def _run(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from grokstudy.spec import bounded_yaml
 from grokstudy.spec.axes import Axis, Value
 from grokstudy.spec.decode import decode, decode_plugin
 from grokstudy.spec.errors import BadInput, DamagedFile
@@ -28,10 +29,11 @@ from grokstudy.spec.settings import (
 from grokstudy.spec.study import MeasureSettings, StudySpec, without
 from grokstudy.spec.trial import plugin_name
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.seal import sealed
 
 FILE = "study.yaml"
 VERSIONS = ("torch", "ray", "mlflow", "optuna", "numpy", "hydra-core", "duckdb", "pyarrow")
-_UNREADABLE = (yaml.YAMLError, KeyError, TypeError, AssertionError)
+_UNREADABLE = (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, AssertionError)
 """What a file that is no study raises while it is read."""
 RECORDS: Mapping[str, type] = {
     "measures": MeasureSettings,
@@ -45,8 +47,14 @@ RECORDS: Mapping[str, type] = {
 
 
 def to_yaml(spec: StudySpec) -> str:
-    """The study as text that `from_yaml` reads back."""
-    document = {
+    """The study as text that `from_yaml` reads back, with the versions of what is installed here."""
+    document = {**plain(spec), "versions": {"python": platform.python_version(), **_versions()}}
+    return bounded_yaml.dump(document)
+
+
+def plain(spec: StudySpec) -> dict[str, Any]:
+    """The study as plain data: all of study.yaml but the versions."""
+    return {
         "name": spec.name,
         "source": spec.source,
         "base": dict(spec.base),
@@ -54,9 +62,21 @@ def to_yaml(spec: StudySpec) -> str:
         "sampler": {"name": plugin_name(spec.sampler), **_plain(dataclasses.asdict(spec.sampler))},
         "budget": spec.budget,
         **{key: _plain(dataclasses.asdict(getattr(spec, key))) for key in RECORDS},
-        "versions": {"python": platform.python_version(), **_versions()},
     }
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+
+
+def versions_differ(text: str, where: str) -> dict[str, tuple[str, str]]:
+    """Versions that the study was written with and that are others here, as (there, here) by name.
+
+    Raises:
+        DamagedFile: the text is no study.
+    """
+    try:
+        written = dict(_loaded(text).get("versions") or {})
+    except _UNREADABLE as error:
+        raise _damaged(where, error) from error
+    here = {"python": platform.python_version(), **_versions()}
+    return {name: (str(version), here[name]) for name, version in written.items() if here.get(name, version) != version}
 
 
 def from_yaml(text: str, where: str) -> StudySpec:
@@ -124,7 +144,7 @@ def _text(folder: StudyFolder) -> str | None:
 
 
 def _loaded(text: str) -> Any:
-    return yaml.load(text, Loader=yaml.CSafeLoader)  # as safe_load, ten times as fast; every question asks
+    return bounded_yaml.load(text)
 
 
 def _axes(document: Any) -> tuple[Axis, ...]:
@@ -188,7 +208,7 @@ def _united(one: Sequence[Value], other: Sequence[Value]) -> tuple[Value, ...]:
 
 def record_attempt(folder: StudyFolder, spec: StudySpec) -> None:
     """Writes study.yaml and keeps this attempt's copy under its time; nothing if the study stands like that already."""
-    text = to_yaml(spec)
+    text = sealed(to_yaml(spec))
     if folder.get_text(FILE) != text:
         folder.put_text(f"attempts/{datetime.now(UTC):%Y%m%dT%H%M%S%f}.yaml", text)
         folder.put_text(FILE, text)
