@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from grokstudy.spec.rows import FINAL, TrialRow
 from grokstudy.tracking import names
@@ -59,6 +60,7 @@ def cell_content(trials: Sequence[TrialProjection], *, varied: tuple[str, ...], 
         status=_status(rows),
         started=min(milliseconds(row.written_at) - round(1000 * row.seconds) for row in rows),
         ended=written,
+        finished=sum(row.status in FINAL for row in rows),
     )
 
 
@@ -103,15 +105,26 @@ def _curves(trials: Sequence[TrialProjection], base: int) -> Iterator[Point]:
     steps = [s for s in sorted(reached) if reached[s] == sum(curve.step[-1] >= s for curve in curves)]
     yield from (Point("n_curves", float(reached[step]), step, base + step) for step in steps)
     for key in CURVES:
-        values: dict[int, list[float]] = defaultdict(list)
-        for curve in curves:
-            for step, value in zip(curve.step.tolist(), getattr(curve, key).tolist(), strict=True):
+        values = np.full((len(curves), len(steps)), np.nan)
+        for lane, curve in enumerate(curves):
+            index = np.searchsorted(curve.step, steps)
+            found = np.flatnonzero(index < len(curve.step))
+            values[lane, found] = getattr(curve, key)[index[found]]
+        for step, quantiles in zip(steps, _quantiles(values), strict=True):
+            for name, value in zip(QUANTILES, quantiles, strict=True):
                 if math.isfinite(value):
-                    values[step].append(value)
-        for step in steps:
-            if values[step]:
-                for name, q in QUANTILES.items():
-                    yield Point(f"{key}_{name}", float(np.quantile(values[step], q)), step, base + step)
+                    yield Point(f"{key}_{name}", value, step, base + step)
+
+
+def _quantiles(values: Float[np.ndarray, "curves steps"]) -> list[list[float]]:
+    """`QUANTILES` of the finite values at every step; NaN where there are none."""
+    found = np.full((len(QUANTILES), values.shape[1]), np.nan)
+    finite, q = np.isfinite(values), list(QUANTILES.values())
+    whole = finite.all(axis=0)
+    found[:, whole] = np.quantile(values[:, whole], q, axis=0)
+    for step in np.flatnonzero(finite.any(axis=0) & ~whole):
+        found[:, step] = np.quantile(values[finite[:, step], step], q)
+    return found.T.tolist()
 
 
 def _measures(trials: Sequence[TrialProjection]) -> Iterator[Point]:

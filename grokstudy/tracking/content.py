@@ -14,7 +14,7 @@ from grokstudy.spec.outcome import outcome
 from grokstudy.spec.rows import FINAL, Status, TrialRow
 from grokstudy.tracking import names
 from grokstudy.tracking.notes import trial_note
-from grokstudy.tracking.source import TrialProjection
+from grokstudy.tracking.source import TrialMark, TrialProjection
 from grokstudy.tracking.thinning import thinned
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
@@ -29,7 +29,7 @@ CURVES = ("train_loss", "test_loss", "train_acc", "test_acc", "sum_sq_weights")
 """Curves that become metrics with a history; the others stay in the study folder (a run costs as its points)."""
 FACTS = ("t_mem", "t_gen", "t_lose", "diverged_step", "test_acc_at_t_mem", "budget", "steps_run", "seconds")
 """Columns of the row that become metrics with one value."""
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the content of runs changes, so that the next sync writes them again."""
 
 
@@ -62,6 +62,8 @@ class RunContent:
     started: int
     ended: int
     """Milliseconds since 1970, both from the row."""
+    finished: int = 0
+    """Trials of a cell that ran to an end."""
 
     @property
     def curve_end(self) -> int:
@@ -69,12 +71,14 @@ class RunContent:
         return max((point.step for point in self.curves), default=-1)
 
 
-def trial_digest(trial: TrialProjection) -> str:
-    """Digest of everything that a run is made of."""
-    row = {field.name: getattr(trial.row, field.name) for field in dataclasses.fields(trial.row)}
-    measures = [[m.step, m.value.measure, m.value.value, m.value.version, m.written_at] for m in trial.measures]
-    last = None if trial.curve is None or not len(trial.curve.step) else int(trial.curve.step[-1])
-    text = json.dumps([LAYOUT, row, sorted(measures, key=str), last], sort_keys=True, default=dict)
+def trial_digest(mark: TrialMark, varied: tuple[str, ...]) -> str:
+    """Digest of all that decides what a run is made of: a row that is written again has another `written_at`.
+
+    Args:
+        mark: of the trial.
+        varied: config paths that name the run.
+    """
+    text = json.dumps([LAYOUT, varied, *dataclasses.astuple(mark)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -8,6 +8,16 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # whoever set it othe
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS, MlflowException
 
-__all__ = ["Experiment", "Metric", "MlflowClient", "MlflowException", "Param", "Run", "RunTag", "ViewType"]
+__all__ = [
+    "ERROR_CODE_TO_HTTP_STATUS",
+    "Experiment",
+    "Metric",
+    "MlflowClient",
+    "MlflowException",
+    "Param",
+    "Run",
+    "RunTag",
+    "ViewType",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from grokstudy.spec.axes import is_seed
 from grokstudy.spec.rows import TrialRow
@@ -24,6 +24,11 @@ CELL_WORDS = (
     "`n_seeds` counts them; `p_gen` is the share that generalised by step `p_gen_steps`. "
     "`grokstudy.cell` names the cell."
 )
+STUDY_WORDS = (
+    "This study has so many cells that it is shown as one run: its report has the diagram and the table of "
+    "all trials. `tracking.granularity=cell` or `trial`, given before the first run, shows them all the same."
+)
+WORDS: Mapping[Granularity, str] = {"trial": TRIAL_WORDS, "cell": CELL_WORDS, "study": STUDY_WORDS}
 
 
 def study_note(study: StudyProjection, granularity: Granularity, experiment_id: str, run_id: str) -> str:
@@ -64,7 +69,7 @@ def _study_lines(study: StudyProjection, granularity: Granularity, experiment_id
         yield study.note_markdown
     if "phase.png" in study.report:
         yield f"![phase diagram](get-artifact?path={SMALL_PICTURE}&run_uuid={run_id})"
-    yield TRIAL_WORDS if granularity == "trial" else CELL_WORDS
+    yield WORDS[granularity]
     yield "This is a copy to browse; the study folder is the truth. There:"
     yield "\n".join(f"    {command}" for command in _commands(study))
 

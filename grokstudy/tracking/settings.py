@@ -9,17 +9,22 @@ from urllib.parse import unquote, urlsplit
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.settings import TrackingSettings
 
-Granularity = Literal["trial", "cell"]
+Granularity = Literal["trial", "cell", "study"]
 TRIAL_LIMIT = 2000
 """Planned trials up to which `auto` shows every trial: MLflow's pages and charts stop being usable above."""
+CELL_LIMIT = 500
+"""Cells up to which `auto` shows every cell of a larger study. A run costs MLflow's client about 40 ms of processor
+time, most of it for the run itself: 2,000 of them are a third of the training of 10,000 small networks."""
 SERVER_SCHEMES = ("http", "https")
 
 
-def chosen_granularity(settings: TrackingSettings, planned: int) -> Granularity:
-    """What a new study gets: as set, or by the number of planned trials."""
+def chosen_granularity(settings: TrackingSettings, planned: int, cells: int | None = None) -> Granularity:
+    """What a new study gets: as set, or by the number of planned trials and of their cells (None = not known)."""
     if settings.granularity != "auto":
         return settings.granularity
-    return "trial" if planned <= TRIAL_LIMIT else "cell"
+    if planned <= TRIAL_LIMIT:
+        return "trial"
+    return "cell" if cells is None or cells <= CELL_LIMIT else "study"
 
 
 def resolved_uri(settings: TrackingSettings, storage_uri: str) -> str:

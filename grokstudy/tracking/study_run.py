@@ -38,9 +38,13 @@ class StudyRun:
     base: int
     """Milliseconds; curve points are stamped base + step."""
     known: dict[str, StoredRun]
-    """Runs by trial_id or cell; kept up to date by `sync_trials`."""
+    """Runs by trial_id or cell; kept up to date by `syncing`."""
+    cells: dict[str, str]
+    """Cell of every trial that was looked at, for granularity `cell`."""
+    seeds: int | None
+    """Trials that a cell will have; None = not known."""
     repeated: list[str]
-    """Ids of runs that repeat another; the next `sync_trials` removes them."""
+    """Ids of runs that repeat another; the next `syncing` removes them."""
     warnings: tuple[str, ...]
     """Lines to show the user."""
 
@@ -57,10 +61,7 @@ def open_study(connection: Connection, study: StudyProjection) -> StudyRun:
     run_id = _own_run(connection, experiment.experiment_id, study)
     with reaching(connection.uri):
         connection.client.update_run(run_id, status="RUNNING")
-    known, repeated = by_key(
-        find_runs(connection, experiment.experiment_id, granularity),
-        names.TRIAL if granularity == "trial" else names.CELL,
-    )
+    known, repeated = _known(connection, experiment.experiment_id, granularity)
     opened = StudyRun(
         connection=connection,
         experiment_id=experiment.experiment_id,
@@ -69,6 +70,8 @@ def open_study(connection: Connection, study: StudyProjection) -> StudyRun:
         varied=study.varied,
         base=experiment.creation_time or 0,
         known=known,
+        cells={},
+        seeds=study.n_planned // study.n_cells if study.n_cells else None,
         repeated=repeated,
         warnings=warnings,
     )
@@ -92,7 +95,8 @@ def update_study(study_run: StudyRun, study: StudyProjection) -> None:
         old: Mapping[str, float] = run.data.metrics
         emptied = {key: 0.0 for key in old if key.startswith(OUTCOMES)}
         changed = {key: value for key, value in (emptied | _numbers(study)).items() if old.get(key) != value}
-        client.log_batch(run_id, metrics=[Metric(key, value, now, study.n_done) for key, value in changed.items()])
+        if changed:
+            client.log_batch(run_id, metrics=[Metric(key, value, now, study.n_done) for key, value in changed.items()])
 
 
 def close_study(study_run: StudyRun, study: StudyProjection) -> None:
@@ -110,6 +114,12 @@ def close_study(study_run: StudyRun, study: StudyProjection) -> None:
         study_run.connection.client.set_terminated(study_run.run_id, status=END[study.state])
 
 
+def mark_stopped(study_run: StudyRun) -> None:
+    """Ends the study's run as KILLED at once: what is left to write may not be done in the time that there is."""
+    with reaching(study_run.connection.uri):
+        study_run.connection.client.set_terminated(study_run.run_id, status=END["stopped"])
+
+
 def _experiment(connection: Connection, study: StudyProjection) -> Experiment:
     client, name = connection.client, names.experiment_name(study.name)
     found = client.get_experiment_by_name(name)
@@ -117,7 +127,7 @@ def _experiment(connection: Connection, study: StudyProjection) -> Experiment:
         tags = {
             names.KIND: "custom_model_development",  # MLflow 3 else opens in its mode for language models
             names.STUDY: study.name,
-            names.GRANULARITY: chosen_granularity(connection.settings, study.n_planned),
+            names.GRANULARITY: chosen_granularity(connection.settings, study.n_planned, study.n_cells),
         }
         made = client.create_experiment(name, artifact_location=connection.artifact_folder(study.name), tags=tags)
         return client.get_experiment(made)
@@ -128,7 +138,8 @@ def _experiment(connection: Connection, study: StudyProjection) -> Experiment:
 
 def _granularity(connection: Connection, experiment: Experiment) -> tuple[Granularity, tuple[str, ...]]:
     """As fixed at creation: both kinds of runs in one experiment would count every trial twice."""
-    fixed: Granularity = "cell" if experiment.tags.get(names.GRANULARITY) == "cell" else "trial"
+    tag = experiment.tags.get(names.GRANULARITY)
+    fixed: Granularity = "cell" if tag == "cell" else "study" if tag == "study" else "trial"
     asked = connection.settings.granularity
     if asked in ("auto", fixed):
         return fixed, ()
@@ -139,9 +150,18 @@ def _granularity(connection: Connection, experiment: Experiment) -> tuple[Granul
     return fixed, (line,)
 
 
+def _known(
+    connection: Connection, experiment_id: str, granularity: Granularity
+) -> tuple[dict[str, StoredRun], list[str]]:
+    if granularity == "study":
+        return {}, []
+    tag = names.TRIAL if granularity == "trial" else names.CELL
+    return by_key(find_runs(connection, experiment_id, granularity, tag))
+
+
 def _own_run(connection: Connection, experiment_id: str, study: StudyProjection) -> str:
     """The id of the one study run; one that a killed process left open is used again."""
-    kept, repeated = by_key(find_runs(connection, experiment_id, "study"), names.STUDY)
+    kept, repeated = by_key(find_runs(connection, experiment_id, "study", names.STUDY))
     for run_id in repeated:
         delete_run(connection, run_id)
     if study.name in kept:
@@ -167,6 +187,8 @@ def _numbers(study: StudyProjection) -> dict[str, float]:
 
 def _seed_charts(study_run: StudyRun) -> None:
     """Undocumented in MLflow, so it may fail without a word: the page then shows its own charts."""
+    if study_run.granularity == "study":  # there is nothing to draw
+        return
     state = view_state(study_run.varied, study_run.granularity, study_run.base)
     if len(state) > names.EXPERIMENT_TAG_LIMIT:
         return
