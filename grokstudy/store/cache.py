@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grokstudy.store.disk import Disk
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.storage import Storage
 
 DOWNLOADS = 16
 """Objects fetched at a time: a part is small, so that latency, not bandwidth, decides."""
@@ -30,7 +31,7 @@ def local_files(folder: StudyFolder, names: Sequence[str], version: str = "") ->
     present = [path for path in direct if path is not None]
     if len(present) == len(names):
         return present
-    copies = Disk(cache_root() / hashlib.sha256(folder.storage.uri.encode()).hexdigest()[:16])
+    copies = _copies(folder.storage)
 
     def fetch(name: str) -> Path:
         copy = folder.key(name) + version
@@ -42,10 +43,32 @@ def local_files(folder: StudyFolder, names: Sequence[str], version: str = "") ->
         return list(pool.map(fetch, names))
 
 
+def renew(folder: StudyFolder, name: str, data: bytes | None) -> None:
+    """Makes the local copy of a file hold these bytes, which were just read from its place; None: there is none."""
+    if folder.storage.local_path(folder.key(name)) is not None:
+        return
+    copies, copy = _copies(folder.storage), folder.key(name)
+    if data is None:
+        copies.delete([copy])
+    elif not copies.exists(copy) or copies.get(copy) != data:
+        copies.put(copy, data)
+
+
+def copied(storage: Storage, study: str | None) -> list[Path]:
+    """Local copies of files of a study, or of all studies under a root."""
+    copies = _copies(storage)
+    return [copies.path(key) for key in copies.keys(study or "")]
+
+
 def forget(folder: StudyFolder, name: str, path: Path) -> None:
     """Removes the local copy of a file that turned out damaged, so that a repaired one is fetched again."""
     if folder.storage.local_path(folder.key(name)) is None:
         path.unlink(missing_ok=True)
+
+
+def _copies(storage: Storage) -> Disk:
+    folder = hashlib.sha256(storage.uri.encode()).hexdigest()[:16]
+    return Disk(cache_root() / folder, setting="XDG_CACHE_HOME")
 
 
 def cache_root() -> Path:

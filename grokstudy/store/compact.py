@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Collection
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from grokstudy.store.counting import PartFiles, database, literal
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches, part_name, stamp_of
+from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches, stamp_of
 
 ABANDONED_SECONDS = 3600.0
 """Age at which an unfinished file is nobody's any more."""
@@ -23,6 +24,34 @@ ORDERS: dict[Kind, str] = {
     "measures": "written_at, parse_filename(_path), _row",
     "proposals": "number",
 }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PartsOfKind:
+    """How many parts of a kind a study has."""
+
+    kind: Kind
+    parts: int
+    size: int
+    """Bytes."""
+    damaged: int
+    """Parts that cannot be read, for which the others wait."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether compaction would make them one."""
+        return self.parts > 1 and not self.damaged
+
+
+def parts_now(folder: StudyFolder) -> tuple[PartsOfKind, ...]:
+    """The parts of every kind that `compact` makes one."""
+    found = []
+    for kind in ORDERS:
+        names = folder.parts(kind)
+        damaged = PartFiles.read({folder: names}, kind).damaged
+        size = sum(folder.storage.size(folder.key(name)) for name in names)
+        found.append(PartsOfKind(kind=kind, parts=len(names), size=size, damaged=len(damaged)))
+    return tuple(found)
 
 
 def compact(folder: StudyFolder, *, at_least: int = 2, kinds: Collection[Kind] = tuple(ORDERS)) -> int:
@@ -61,7 +90,7 @@ def _compact(folder: StudyFolder, kind: Kind, at_least: int) -> int:
     ):  # damaged behind its footer, or too large for the memory: the parts as they are lose nothing
         return 0
     # Named like its newest source, so that a part written meanwhile still counts as newer.
-    folder.put_bytes(part_name(kind, stamp_of(sources[-1])), data)
+    folder.put_part(kind, data, stamp_of(sources[-1]))
     folder.delete(sources)
     return len(sources)
 

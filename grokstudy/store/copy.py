@@ -19,7 +19,7 @@ from grokstudy.store.compact import ORDERS
 from grokstudy.store.counting import PartFiles, database
 from grokstudy.store.damage import ATTEMPTS, refuse
 from grokstudy.store.folder import StudyFolder
-from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches, part_name
+from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches
 
 
 def copy_rows(source: StudyFolder, target: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> None:
@@ -35,7 +35,7 @@ def copy_rows(source: StudyFolder, target: StudyFolder, kind: Kind, trial_ids: C
             if attempt == ATTEMPTS:
                 raise
         else:
-            target.put_bytes(part_name(kind), data)
+            target.put_part(kind, data)
             return
 
 

@@ -119,10 +119,10 @@ def _footer(path: Path, kind: Kind, modified: int, size: int) -> Footer | str:
             raise FileNotFoundError(path) from error
         return "an empty file" if size == 0 else f"{size} bytes, not a whole Parquet file"
     types = {field.name: field.type for field in schema}
-    return _wrong(schema, kind) or Footer(types, settled=(schema.metadata or {}).keys() >= SETTLED.keys())
+    return wrong_schema(schema, kind) or Footer(types, settled=(schema.metadata or {}).keys() >= SETTLED.keys())
 
 
-def _wrong(schema: pa.Schema, kind: Kind) -> str | None:
+def wrong_schema(schema: pa.Schema, kind: Kind) -> str | None:
     """What makes the columns unusable for this kind of part."""
     missing = [name for name in KEYS[kind] if name not in schema.names]
     if missing:

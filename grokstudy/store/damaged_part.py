@@ -33,7 +33,8 @@ class DamagedPart:
     def __str__(self) -> str:
         return (
             f"{self.where}: this part of the study is damaged ({self.reason}) and left out; all other parts are whole. "
-            f"{LOST[self.kind]}. Put back a whole copy, or move it out of the folder to end this warning."
+            f"{LOST[self.kind]}. Put back a whole copy, or `grokstudy store check {self.study} --repair` moves it away "
+            "and lets the next run bring back what it held."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import math
 import secrets
@@ -90,9 +91,24 @@ TYPES: dict[Kind, dict[str, pa.DataType]] = {
 }
 
 
-def part_name(kind: Kind, stamp: str | None = None) -> str:
-    """A name that no other part has; names sort by `stamp`, by default the time of writing."""
-    return f"{PREFIXES[kind]}{stamp or f'{time.time_ns():016x}'}-{secrets.token_hex(6)}.parquet"
+def part_name(kind: Kind, data: bytes | None = None, stamp: str | None = None) -> str:
+    """A name that no other part has; names sort by `stamp`, by default the time of writing.
+
+    With `data` it ends with their digest, so that one changed byte is found without asking anything else.
+    """
+    digest = "" if data is None else f"-{digest_of(data)}"
+    return f"{PREFIXES[kind]}{stamp or f'{time.time_ns():016x}'}-{secrets.token_hex(6)}{digest}.parquet"
+
+
+def digest_of(data: bytes) -> str:
+    """What the name of a part says of its bytes."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def digest_in(name: str) -> str | None:
+    """The digest that a part's name ends with; None for a part that was written before names had one."""
+    pieces = name.rpartition("/")[2].removesuffix(".parquet").split("-")
+    return pieces[3] if len(pieces) == 4 else None
 
 
 def stamp_of(name: str) -> str:
@@ -160,7 +176,7 @@ def encode_batches(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> byte
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in batches:
-            _refuse_nan(batch)
+            refuse_nan(batch)
             writer.write_table(pa.Table.from_batches([batch], schema), row_group_size=ROW_GROUP)
     return sink.getvalue()
 
@@ -197,7 +213,8 @@ def _config_array(values: Sequence[Value]) -> pa.Array:
     return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _refuse_nan(batch: pa.RecordBatch) -> None:
+def refuse_nan(batch: pa.RecordBatch) -> None:
+    """Raises ValueError if a NaN is in it."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         flat = column.flatten() if pa.types.is_list(column.type) else column
         if pa.types.is_floating(flat.type) and pc.any(pc.is_nan(flat)).as_py():

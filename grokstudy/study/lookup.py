@@ -10,6 +10,7 @@ from grokstudy.spec.errors import BadInput
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import checkpoints_of
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.gc import removal_note
 from grokstudy.store.storage import Storage
 from grokstudy.store.trial_configs import trial_configs
 from grokstudy.store.views import connect
@@ -67,14 +68,16 @@ def checkpoint_at(trial: StoredTrial, step: int | None) -> CheckpointRow:
     """
     steps = list(trial.checkpoints)
     if not steps:
-        raise BadInput(f"--step: trial {trial.trial_id} in {trial.folder.name} has no checkpoint.")
+        raise BadInput(
+            f"--step: trial {trial.trial_id} in {trial.folder.name} has no checkpoint.{removal_note(trial.folder)}"
+        )
     if step is None:
         return trial.checkpoints[steps[-1]]
     if step not in trial.checkpoints:
         raise BadInput(
             f"--step: got {step}, trial {trial.trial_id} has no checkpoint there; nearest: "
             f"{nearest_steps(steps, step)}. Name one of them, or run it with checkpoint.steps=[{step}] under another "
-            "--name."
+            f"--name.{removal_note(trial.folder)}"
         )
     return trial.checkpoints[step]
 

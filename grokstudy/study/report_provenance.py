@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import numpy as np
-import yaml
 
 from grokstudy.phase.report_document import Points, Section, Table, table
 from grokstudy.phase.report_trials import grouped
 from grokstudy.phase.times import UNDETERMINED
+from grokstudy.spec import bounded_yaml
 from grokstudy.spec.rows import FINAL
 from grokstudy.spec.trial import plugin_name
 from grokstudy.store.damage import damaged_parts
@@ -95,7 +95,7 @@ def _origin(source: ReportSource) -> Table:
 
 
 def _versions(source: ReportSource) -> Table:
-    document = yaml.safe_load(source.folder.get_text(FILE) or "") or {}
+    document = bounded_yaml.load(source.folder.get_text(FILE) or "") or {}
     found = document.get("versions") or {}
     rows = [(str(name), str(version)) for name, version in found.items()]
     return table(("package", "version"), rows, words=2, note="Of the last attempt.")

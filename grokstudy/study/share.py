@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import yaml
 
 from grokstudy.measure_jobs.plan import last_generalised
-from grokstudy.spec.errors import unknown
+from grokstudy.spec import bounded_yaml
+from grokstudy.spec.errors import DamagedFile, unknown
 from grokstudy.spec.outcome import LABELS
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import checkpoints
@@ -66,9 +67,9 @@ def share_study(source: StudyFolder, to: str, weights: str = "final") -> Shared:
         for name in source.names("report"):
             target.put_bytes(name, source.get_bytes(name) or b"")
         for name in source.names("attempts"):
-            target.put_text(name, _without_places(source.get_text(name) or ""))
+            target.put_text(name, _without_places(source, name))
         target.put_text("README.md", _readme(source.name, outcomes, weights, len(rows)))
-        target.put_text(FILE, _without_places(source.get_text(FILE) or ""))
+        target.put_text(FILE, _without_places(source, FILE))
     size = sum(target.storage.size(target.key(name)) for name in target.names(""))
     return Shared(folder=target, trials=len(identities), checkpoints=len(rows), size=size)
 
@@ -90,10 +91,13 @@ def _chosen(source: StudyFolder, weights: str) -> Sequence[CheckpointRow]:
     return [row for row in rows if row.file in files]
 
 
-def _without_places(text: str) -> str:
-    document = yaml.safe_load(text)
-    kept = {key: value for key, value in document.items() if key not in PRIVATE}
-    return str(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
+def _without_places(source: StudyFolder, name: str) -> str:
+    try:
+        document = bounded_yaml.load(source.get_text(name) or "")
+        return bounded_yaml.dump({key: value for key, value in document.items() if key not in PRIVATE})
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DamagedFile(f"{source.where(name)}: not readable settings ({reason}). Restore or delete it.") from error
 
 
 def _readme(name: str, outcomes: dict[str, int], weights: str, rows: int) -> str:
