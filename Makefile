@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-.PHONY: help demo install browser test fast lint format docs site campaign clean
+.PHONY: help demo install browser postgres services test fast lint format docs site chaos campaign clean
 .DEFAULT_GOAL := help
 
 help:
@@ -25,9 +25,17 @@ browser: ## the browser that tests of pages drive
 		[ "$$(id -u)" = 0 ] || { echo "No chromium: install your system's package (sudo apt-get install chromium)."; exit 2; }; \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 
+# Tests start the servers they need; those that need one which is missing are skipped, with the reason.
+postgres: ## PostgreSQL's server, for tests that start one
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || [ "$$(id -u)" != 0 ] || { \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null; }
+
+services: $(DEVELOPMENT) ## PostgreSQL, and an S3 server for `make chaos`
+	$(BIN)/python -m tests.services.install
+
 # One process per core, one thread each: most tests train networks too small for more. What a file's tests share is made once.
 test fast: export OMP_NUM_THREADS = 1
-test: $(DEVELOPMENT) browser ## what CI runs
+test: $(DEVELOPMENT) browser postgres ## what CI runs
 	$(PYTEST) -n logical --dist loadfile -m "not campaign"
 
 fast: $(DEVELOPMENT) ## tests of a few seconds each
@@ -50,9 +58,12 @@ docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md and the README
 site: $(DEVELOPMENT) ## the documentation as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build
 
-campaign: $(DEVELOPMENT) ## long trainings, chaos and benchmarks
+chaos: services ## 100 kills and outages of a cluster, in half an hour; needs root
+	$(BIN)/python -m tests.chaos --kills 100
+
+campaign: chaos ## long trainings, chaos and benchmarks
 	$(PYTEST) -m campaign
-	set -e; for script in $$(grep -sl '__main__' benchmarks/*.py); do $(BIN)/python "$$script"; done
+	set -e; for script in $$(grep -sl '__main__' benchmarks/*.py | grep -v tune_baseline); do $(BIN)/python "$$script"; done
 	$(BIN)/python benchmarks/step_time.py --profile
 
 clean: ## remove the environment and every cache; studies stay
