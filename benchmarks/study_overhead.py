@@ -65,7 +65,7 @@ def run(words: tuple[str, ...]) -> tuple[dict[str, float], dict[str, float]]:
     entered = watch.ended()
 
     trials = api.open(spec.name).trials()
-    first, last = _stepped(trials)
+    first, last = stepped(trials)
     report = Path(result.folder.storage.uri) / spec.name / "report"
     reported = max(file.stat().st_mtime for file in report.iterdir())
     moments = {
@@ -94,7 +94,7 @@ def run(words: tuple[str, ...]) -> tuple[dict[str, float], dict[str, float]]:
     return stages, totals
 
 
-def _stepped(trials: pd.DataFrame) -> tuple[float, float]:
+def stepped(trials: pd.DataFrame) -> tuple[float, float]:
     """When the first pack began to step and the last one ended, in seconds since the epoch."""
     written = trials["written_at"].map(lambda text: datetime.fromisoformat(str(text)).timestamp())
     ends = written.groupby(trials["pack_id"]).max()

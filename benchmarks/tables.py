@@ -110,6 +110,25 @@ REFILL_COLUMNS: Columns = (
     ("later, s", number("warm")),
     ("asked for", number("bar", "g")),
 )
+WAY_COLUMNS: Columns = (
+    ("", lambda row: row["way"]),
+    ("trials", number("trials", ",d")),
+    ("seconds", number("seconds", ",.0f")),
+    ("trials per hour", number("per_hour", ",.0f")),
+    ("peak memory of all processes GB", number("all_pss", ".2f")),
+    ("of it the driver GB", number("driver_pss", ".2f")),
+)
+SCALE_COLUMNS: Columns = (
+    ("", lambda row: row["what"]),
+    ("trials", number("trials", ",d")),
+    ("value", lambda row: f"{_digits(row['value'])} {row['unit']}".rstrip()),
+    ("asked for", lambda row: "" if row["bar"] is None else f"at most {row['bar']:g}"),
+)
+
+
+def _digits(value: float) -> str:
+    """A count in full, a measured number with three digits."""
+    return f"{value:,d}" if isinstance(value, int) else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def reached(row: Mapping[str, Any], design: str) -> str:
@@ -206,6 +225,28 @@ def refill_table(numbers: Mapping[str, Any]) -> str:
     return _table(REFILL_COLUMNS, numbers["refill"])
 
 
+def side_by_side_table(numbers: Mapping[str, Any]) -> str:
+    """Trials per hour of two ways, and whether they show the same phases."""
+    one = numbers["agreement"]
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(one["outcomes"].items()))
+    different = "; ".join(
+        f"weight decay {cell['setting'][0]:g}, train fraction {cell['setting'][1]:g}: {cell['ours']} here, "
+        f"{cell['theirs']} there, {'at' if cell['at_boundary'] else 'NOT at'} a boundary"
+        for cell in one["different"]
+    )
+    return (
+        f"{_table(WAY_COLUMNS, numbers['results'])}\n\n{numbers['ratio']:.3g} times as many trials per hour (asked "
+        f"for: {numbers['bar']:g}, hoped for: {numbers['goal']:g}). The same outcome in {one['share']:.1%} of "
+        f"{one['cells']} cells ({counts}){f'; {different}' if different else ''}. "
+        + ("The two agree." if one["holds"] else "The two do NOT agree.")
+    )
+
+
+def scale_table(numbers: Mapping[str, Any]) -> str:
+    """What grows with a study."""
+    return _table(SCALE_COLUMNS, numbers["results"])
+
+
 TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "step_time": ("step_time", step_table),
     "products": ("step_time", product_table),
@@ -219,6 +260,9 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "boundary": ("boundary", boundary_table),
     "boundary_trust": ("boundary", boundary_trust_table),
     "refill": ("boundary", refill_table),
+    "side_by_side_36": ("side_by_side_36", side_by_side_table),
+    "side_by_side_360": ("side_by_side_360", side_by_side_table),
+    "scale": ("scale", scale_table),
 }
 """By its name in the page: the question in results.json that it answers."""
 COMMANDS = {
@@ -230,6 +274,9 @@ COMMANDS = {
     "query": "python benchmarks/query.py",
     "boundary_study": "python benchmarks/boundary_study.py",
     "boundary": "python benchmarks/boundary.py",
+    "side_by_side_36": "python benchmarks/side_by_side.py --trials 36",
+    "side_by_side_360": "python benchmarks/side_by_side.py --trials 360",
+    "scale": "python benchmarks/scale.py",
 }
 
 
