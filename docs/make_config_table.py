@@ -216,6 +216,8 @@ def _type(hint: object) -> str:
     arguments = typing.get_args(hint)
     if type(None) in arguments:
         return " | ".join([*(_type(one) for one in arguments if one is not type(None)), "null"])
+    if typing.get_origin(hint) is Mapping:
+        return f"{_type(arguments[1])} by name"
     if typing.get_origin(hint) is tuple:
         inner = [_type(one) for one in arguments if one is not Ellipsis]
         return f"list of {inner[0]}" if Ellipsis in arguments else f"[{', '.join(inner)}]"

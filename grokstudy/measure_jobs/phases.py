@@ -16,6 +16,17 @@ VERSION = 1
 NAMES = ("phase.memorization_end", "phase.circuit_formation_end", "phase.cleanup_end")
 
 
+def without_phases(connection: duckdb.DuckDBPyConnection, rule: str) -> set[str]:
+    """Trials with excluded losses of this key-frequency rule whose phases are not stored."""
+    rows = connection.execute(
+        "SELECT trial_id FROM trials WHERE trial_id IN (SELECT trial_id FROM measures_long WHERE "
+        "measure = 'excluded_loss.train' AND (contains(protocol, ?) OR value IS NULL)) AND trial_id NOT IN "
+        "(SELECT trial_id FROM measures_long WHERE measure = ? AND starts_with(protocol, ?))",
+        [f"keys={rule}", NAMES[-1], f"keys={rule};"],
+    ).fetchall()
+    return {trial_id for (trial_id,) in rows}
+
+
 def phase_rows(connection: duckdb.DuckDBPyConnection, trial_ids: Collection[str], rule: str) -> list[MeasureRow]:
     """The ends of memorization, circuit formation and cleanup (in steps), stored at each trial's last checkpoint.
 

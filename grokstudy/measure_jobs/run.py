@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterator
 
 from grokstudy.execution.executor import Executor
-from grokstudy.measure_jobs.phases import phase_rows
+from grokstudy.measure_jobs.phases import phase_rows, without_phases
 from grokstudy.measure_jobs.plan import missing_jobs
 from grokstudy.measure_jobs.work import measure
 from grokstudy.spec.rows import MeasureRow
@@ -37,10 +37,12 @@ def measure_study(
 
     Idempotent: what is stored in the current version is not computed again. A damaged checkpoint is left out and named.
     """
-    jobs = missing_jobs(folder, connect([folder]), names, rule, which)
+    connection = connect([folder])
+    jobs = missing_jobs(folder, connection, names, rule, which)
+    unphased = without_phases(connection, rule)  # lost, or a run ended before it had them
     total = sum(len(trial.checkpoints) for job in jobs for trial in job.trials)
     yield MeasureProgress(done=0, total=total)
-    if not jobs:
+    if not jobs and not unphased:
         return
     waiting: list[MeasureRow] = []
     damaged: list[str] = []
@@ -55,4 +57,4 @@ def measure_study(
         yield MeasureProgress(done=done, total=total, damaged=tuple(damaged))
     folder.put_measures(waiting)
     touched = {trial.trial_id for job in jobs for trial in job.trials}
-    folder.put_measures(phase_rows(connect([folder]), touched, rule))
+    folder.put_measures(phase_rows(connect([folder]), touched | unphased, rule))
