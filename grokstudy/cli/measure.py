@@ -133,8 +133,10 @@ def _study(
     with (
         shown(board, mode, form),
         executor(_cluster(study.spec.cluster, where)) as execution,
-        held(study.folder, board),
-        Projection(study.spec, study.folder, board) if study.spec.tracking.enabled else contextlib.nullcontext(),
+        held(study.folder, board) as lock,
+        Projection(study.spec, study.folder, board, lost=lock.lost)
+        if study.spec.tracking.enabled
+        else contextlib.nullcontext(),
     ):
         for measured in measure_study(study.folder, execution, names, rule, which.value):
             board.measuring(measured)

@@ -220,6 +220,7 @@ def _next_steps(spec: StudySpec, result: StudyResult) -> None:
         ("explore", f"grokstudy ui {name}{there}"),
     ]
     if spec.tracking.enabled:
-        lines.append(("browse", f"grokstudy mlflow{there}"))
+        uri = f" --uri {spec.tracking.uri}" if spec.tracking.uri else ""
+        lines.append(("browse", f"grokstudy mlflow{there}{uri}"))
     for label, text in lines:
         out.print(f"  {label:8} {text}", markup=False)

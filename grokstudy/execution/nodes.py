@@ -16,14 +16,12 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from grokstudy.execution.connect import connect
-from grokstudy.execution.node_look import NodeLook, cleaned, installed, look, prepared, source_hash
+from grokstudy.execution.node_look import CLOCK_SECONDS, NodeLook, cleaned, installed, look, prepared, source_hash
 from grokstudy.execution.placement import Node
 from grokstudy.spec.errors import BadInput
 
 LOOK_SECONDS = 60.0
 """Until every node has looked; a first worker on a slow disk takes its time to load."""
-CLOCK_SECONDS = 30.0
-"""By how much clocks may differ: the lock's age and the order of rows are read from them."""
 LISTED = 5
 """Nodes that a message names before it only counts."""
 
@@ -139,7 +137,7 @@ def _looked(storage: str, plugin_files: Sequence[str]) -> Looked:
 
 def _asked(storage: str, token: str, plugin_files: Sequence[str]) -> tuple[list[NodeLook], dict[str, str]]:
     nodes = {node["NodeID"]: node for node in _alive()}
-    remote: Any = ray.remote(num_cpus=0, max_retries=0)(look)
+    remote: Any = ray.remote(num_cpus=0, max_retries=3)(look)
     shared = Counter(node["NodeManagerAddress"] for node in nodes.values())
     asked = {}
     for node_id in nodes:

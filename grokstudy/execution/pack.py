@@ -6,6 +6,7 @@ weights before the index that names them, index and curves before the rows that 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from grokstudy.execution.job import PackJob, Progress
 from grokstudy.execution.live_measures import LiveMeasures
 from grokstudy.execution.memory import claim
 from grokstudy.execution.rows import curve_rows, finished_row
+from grokstudy.spec.errors import StorageUnavailable
 from grokstudy.spec.outcome import outcome
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import STATE, Kind, put_checkpoint, put_ring
@@ -117,7 +119,8 @@ class Pack:
                     yield self._progress(event.state)
         except GeneratorExit:  # told to stop; only ever raised at a yield, where the state is whole
             if state is not None:
-                self._snapshot(state)
+                with contextlib.suppress(StorageUnavailable):  # an earlier snapshot, or a training again, must do
+                    self._snapshot(state)
             raise
 
     def _store_weights(self, state: PackState, lanes: Sequence[int], kind: Kind) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Sequence
 
-from grokstudy.execution.node_look import NodeLook, installed, source_hash
+from grokstudy.execution.node_look import CLOCK_SECONDS, NodeLook, installed, source_hash
 from grokstudy.study.doctor_check import Check, bad, doubtful, gigabytes, good, refused
 from grokstudy.study.doctor_machine import ROOM
 from grokstudy.study.doctor_storage import clock, skew
@@ -68,7 +68,7 @@ def clocks(looks: Sequence[NodeLook], asked: float, answered: float) -> Check:
     worst = max(apart, key=lambda address: abs(apart[address]), default=None)
     if worst is None or not apart[worst]:
         return good("clocks of nodes", "agree")
-    check = clock("clocks of nodes", apart[worst])
+    check = clock("clocks of nodes", apart[worst], CLOCK_SECONDS)
     return Check(name=check.name, state=check.state, found=f"{worst} is {check.found}", remedy=check.remedy)
 
 

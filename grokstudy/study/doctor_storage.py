@@ -86,10 +86,10 @@ def skew(there: float, before: float, after: float) -> float:
     return min(0.0, there + RESOLUTION - before) + max(0.0, there - after)
 
 
-def clock(name: str, seconds: float) -> Check:
-    """Whether another clock agrees with this machine's."""
+def clock(name: str, seconds: float, refused: float = SKEW_REFUSED) -> Check:
+    """Whether another clock agrees with this machine's; from `refused` seconds on it is a failure."""
     found = f"{abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine" if seconds else "agrees"
-    if abs(seconds) >= SKEW_REFUSED:
+    if abs(seconds) >= refused:
         return bad(name, found, f"{NTP} Of equal rows the newest counts, and S3 refuses a clock 15 minutes off.")
     return good(name, found) if abs(seconds) < SKEW_WARNED else doubtful(name, found, NTP)
 

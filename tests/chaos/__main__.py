@@ -24,7 +24,7 @@ from tests.chaos.study import Size
 from tests.e2e.stored import tables
 from tests.services import namespaces, postgres, rgw
 
-SIZE = Size(seeds=4, steps=4000, pack_size=4)
+SIZE = Size(seeds=3, steps=3000, pack_size=3)
 KILLS_PER_STUDY = 30
 DISK_EVENTS = 6
 GAP = 7.0

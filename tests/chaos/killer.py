@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,7 +15,7 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.study.activity import activity
 from tests.chaos import invariants
 from tests.chaos.damage import breakable, damage
-from tests.chaos.report import Event, Verdict, line_of
+from tests.chaos.report import WENT_ON, Event, Verdict, line_of
 from tests.chaos.world import Blow, World
 from tests.services.process import ServiceFailed
 
@@ -23,11 +24,39 @@ PATIENCE = 900.0
 TRIES = 6
 """Starts without an event in between after which a study must have come to its end."""
 DAMAGE = "damage"
-EARLY = 0.15
-"""Share of events that do not wait until the driver works on the study: they hit how it starts."""
 LOOK_SECONDS = 0.5
+EARLY = 0.03
+"""Chance, at every look, of an event that does not wait until the driver works on the study: it hits how it starts."""
 NOBODY_SECONDS = 60.0
 """For which somebody to hit is waited for before another kind of event has its turn."""
+
+
+@dataclasses.dataclass(slots=True, eq=False, kw_only=True)
+class Siege:
+    """One study while it is disturbed."""
+
+    study: str
+    words: Sequence[str]
+    most_kills: int
+    """Of all studies so far, at which this one is left in peace."""
+    next_at: float
+    """When the next event is due."""
+    anywhere: bool = False
+    """The driver has been seen at work since the last event: the next one hits it wherever it is."""
+    event_at: float = dataclasses.field(default_factory=time.monotonic)
+    tries: int = 0
+    """Starts since the last event."""
+    over: bool = False
+    broken: list[str] = dataclasses.field(default_factory=list)
+
+    def struck(self, next_at: float) -> None:
+        """There was an event, or nobody to hit."""
+        self.event_at, self.tries, self.anywhere, self.next_at = time.monotonic(), 0, False, next_at
+
+    def end(self, why: str) -> None:
+        """It will not come to its end."""
+        self.over = True
+        self.broken.append(why)
 
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
@@ -55,10 +84,13 @@ class Killer:
 
     def run(self, study: str, words: Sequence[str], undisturbed: Mapping[str, pd.DataFrame], kills: int) -> Verdict:
         """Runs a study under at most so many kills, then once undisturbed, and looks at what it left."""
-        begin, starts, before = time.monotonic(), self.world.driver.starts, self.kills
-        broken = self._disturb(study, words, before + kills)
-        if not broken:
-            broken = self._settle(words) or self._look(study, undisturbed)
+        begin, starts = time.monotonic(), self.world.driver.starts
+        siege = Siege(study=study, words=words, most_kills=self.kills + kills, next_at=self._next())
+        self._start(words)
+        while not siege.over:
+            self._step(siege)
+            time.sleep(0.05)
+        broken = siege.broken or self._settle(words) or self._look(study, undisturbed)
         for line in broken:
             self._say(f"BROKEN {study}: {line}")
         return Verdict(
@@ -69,45 +101,52 @@ class Killer:
             broken=tuple(dict.fromkeys(broken)),
         )
 
-    def _disturb(self, study: str, words: Sequence[str], most_kills: int) -> list[str]:
-        """Until the study has come to its end; what went wrong by itself."""
-        world, driver = self.world, self.world.driver
-        broken: list[str] = []
-        self._start(words)
-        early = self.chance.random() < EARLY
-        event_at, tries, next_at = time.monotonic(), 0, self._next()
-        while True:
-            world.tend()
-            if not driver.alive:
-                broken += invariants.broken_speech(driver.said())
-                if driver.code == 0:
-                    return broken
-                self._ended(study)
-                tries += 1
-                if tries > TRIES:
-                    world.heal()
-                    return [*broken, f"it ended {tries} times without an event in between: {_last_line(driver.said())}"]
-                self._start(words)
-            elif time.monotonic() > event_at + PATIENCE:
-                driver.kill_all()
-                return [*broken, f"it is not done {PATIENCE:.0f} s after the last event"]
-            elif self.next_kind is not None and self.kills < most_kills and time.monotonic() > next_at:
-                if not early and not self._is_at_work(study):
-                    next_at = time.monotonic() + LOOK_SECONDS
-                    continue
-                early = True  # it has been at work: no second look until there is somebody to hit
-                if time.monotonic() > next_at + NOBODY_SECONDS:
-                    self.next_kind, next_at = next(self.kinds, None), time.monotonic()
-                    continue
-                try:
-                    done = self._strike(study, self.next_kind)
-                except ServiceFailed as error:
-                    return [*broken, f"a repair failed: {error}"]
-                if done:
-                    self.next_kind = next(self.kinds, None)
-                    event_at, tries, next_at = time.monotonic(), 0, self._next()
-                    early = self.chance.random() < EARLY
-            time.sleep(0.05)
+    def _step(self, siege: Siege) -> None:
+        """One look at how things are, and what is due."""
+        self.world.tend()
+        driver, now = self.world.driver, time.monotonic()
+        if not driver.alive:
+            self._ended(siege)
+        elif now > siege.event_at + PATIENCE:
+            driver.kill_all()
+            siege.end(f"it is not done {PATIENCE:.0f} s after the last event")
+        elif self.next_kind is not None and self.kills < siege.most_kills and now > siege.next_at:
+            self._turn(siege, self.next_kind)
+
+    def _ended(self, siege: Siege) -> None:
+        """The driver came to an end, of itself or not: the study is done, or it is started again."""
+        driver = self.world.driver
+        siege.broken += invariants.broken_speech(driver.said())
+        if driver.code == 0:
+            siege.over = True
+            return
+        line = f"the driver ended with {driver.code}: {_last_line(driver.said())}"
+        last = self.events[-1] if self.events and self.events[-1].study == siege.study else None
+        if last is not None and last.outcome == WENT_ON:
+            last.outcome = f"started again after {line}"
+        if driver.code != -signal.SIGKILL:
+            self._say(f"      {line}")
+        siege.tries += 1
+        if siege.tries > TRIES:
+            siege.end(f"it ended {TRIES} times without an event in between: {_last_line(driver.said())}")
+            return
+        self._start(siege.words)
+
+    def _turn(self, siege: Siege, kind: str) -> None:
+        """An event is due: it happens if the driver is where it should hit it, and if there is somebody to hit."""
+        now = time.monotonic()
+        if not siege.anywhere and self.chance.random() > EARLY and not self._is_at_work(siege.study):
+            siege.next_at = now + LOOK_SECONDS
+            return
+        siege.anywhere = True
+        try:
+            struck = self._strike(siege.study, kind)
+        except ServiceFailed as error:
+            siege.end(f"a repair failed: {error}")
+            return
+        if struck or now > siege.next_at + NOBODY_SECONDS:
+            self.next_kind = next(self.kinds, None)
+            siege.struck(self._next())
 
     def _start(self, words: Sequence[str]) -> None:
         """Starts the driver as soon as there is a place for it."""
@@ -140,25 +179,17 @@ class Killer:
         world.driver.run(["store", "check", study, "--repair"])
         return Blow(f"driver killed, {', '.join(broken)}")
 
-    def _ended(self, study: str) -> None:
-        """The driver came to an end before the study did: that is what came of the last event."""
-        driver = self.world.driver
-        line = f"the driver ended with {driver.code}: {_last_line(driver.said())}"
-        last = self.events[-1] if self.events and self.events[-1].study == study else None
-        if last is not None and last.outcome == "the study went on":
-            last.outcome = f"started again after {line}"
-        if driver.code != -9:
-            self._say(f"      {line}")
-
     def _settle(self, words: Sequence[str]) -> list[str]:
-        """Once more with everything well: nothing is left to do but to catch up."""
-        world = self.world
-        world.heal()
-        try:
-            said = world.driver.run(words)
-        except ServiceFailed as error:
-            return [f"it cannot be run once more: {error}"]
-        return [] if "nothing to do" in said else [f"there was something left to do: {_last_line(said)}"]
+        """Again with everything well, until nothing is left to do: a pack may have failed more often than allowed."""
+        self.world.heal()
+        for _ in range(TRIES):
+            try:
+                said = self.world.driver.run(words, PATIENCE)
+            except ServiceFailed as error:
+                return [f"it cannot be run once more: {error}"]
+            if "nothing to do" in said:
+                return []
+        return [f"there is always something left to do: {_last_line(said)}"]
 
     def _look(self, study: str, undisturbed: Mapping[str, pd.DataFrame]) -> list[str]:
         world = self.world

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+WENT_ON = "the study went on"
+
 
 @dataclasses.dataclass(slots=True, eq=False, kw_only=True)
 class Event:
@@ -21,7 +23,7 @@ class Event:
     """To whom, in words."""
     lethal: bool
     """Whether something was killed (and not just paused, cut off, filled or damaged)."""
-    outcome: str = "the study went on"
+    outcome: str = WENT_ON
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Verdict:
     study: str
     trials: int
     starts: int
-    """How often it was started, the undisturbed last time included."""
+    """How often it was started until it came to its end."""
     seconds: float
     broken: tuple[str, ...]
     """Invariants that do not hold; empty = all do."""

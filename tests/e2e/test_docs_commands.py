@@ -117,7 +117,7 @@ def check(words: list[str]) -> None:
         assert isinstance(group, typer.core.TyperGroup)
         verb = group.commands[words[1]]
         context = verb.make_context(words[1], words[2:])
-        if words[1] in TRAINING:
+        if words[1] in ("run", "train"):
             compose_study(context.params["words"], name=context.params["name"])
 
 

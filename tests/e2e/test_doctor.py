@@ -198,7 +198,7 @@ def test_an_unreachable_job_server_is_a_finding() -> None:
     assert checks["job server"].remedy
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.ray
 def test_every_node_of_a_cluster_is_looked_at(cli: Cli, tmp_path: Path) -> None:
     with ray_head(tmp_path / "ray") as head:
