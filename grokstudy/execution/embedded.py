@@ -10,6 +10,7 @@ from typing import TypeVar
 from grokstudy.execution import ray_environment
 from grokstudy.execution.job import PackSource
 from grokstudy.execution.placement import Node, Placed, placed_on, reserved, slots_of
+from grokstudy.spec.errors import GrokstudyError
 from grokstudy.spec.settings import ClusterSettings
 
 Item = TypeVar("Item")
@@ -17,6 +18,10 @@ Result = TypeVar("Result")
 
 OBJECT_STORE_BYTES = 128 << 20
 """Packs travel as a few kilobytes; results go to the study folder."""
+
+
+class RayDidNotStart(GrokstudyError):
+    """One of Ray's processes ended, or did not answer, while Ray was starting. Nothing was run."""
 
 
 class OnRay:
@@ -70,12 +75,16 @@ class OnRay:
 
         if self._started or ray.is_initialized():
             return
-        ray.init(
-            address="local",
-            num_cpus=os.cpu_count(),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=os.cpu_count(),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # whatever one of its processes died of, in whatever class
+            why = str(error).partition("\n")[0] or type(error).__name__
+            raise RayDidNotStart(f"Ray could not be started here ({why}). Run again, or with cluster=none.") from error
         self._started = True
