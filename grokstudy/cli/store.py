@@ -12,6 +12,7 @@ from grokstudy.cli.live import Mode, Progress
 from grokstudy.cli.read import Storage, StudyName
 from grokstudy.cli.show import Format, check_document, out, print_json, size
 from grokstudy.spec.errors import BadInput
+from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
     from grokstudy.store.folder import StudyFolder
@@ -47,14 +48,14 @@ def check(
     """
     from grokstudy.cli.store_progress import watched
     from grokstudy.cli.store_words import document, lines
-    from grokstudy.store.lock import study_lock
+    from grokstudy.study.holding import held
     from grokstudy.study.store_check import check_study
     from grokstudy.study.store_repair import repair_study
 
     check_document(format)
     folder = _opened(study, storage)
     repairs = repair and not dry_run
-    with study_lock(folder) if repairs else contextlib.nullcontext():
+    with held(folder, Board(study=folder.name)) if repairs else contextlib.nullcontext():
         checked = watched(folder.name, check_study(folder), progress, format)
         moved = repair_study(checked) if repairs else None
     if format is Format.json:
@@ -74,11 +75,11 @@ def compact(study: StudyName, dry_run: DryRun = False, format: Output = Format.t
     Example: grokstudy store compact mine
     """
     from grokstudy.store.compact import compact, parts_now
-    from grokstudy.store.lock import study_lock
+    from grokstudy.study.holding import held
 
     check_document(format)
     folder = _opened(study, storage)
-    with contextlib.nullcontext() if dry_run else study_lock(folder):
+    with contextlib.nullcontext() if dry_run else held(folder, Board(study=folder.name)):
         before = parts_now(folder)
         if not dry_run:
             compact(folder)
@@ -135,9 +136,9 @@ def gc(
     Examples: grokstudy store gc mine --checkpoints final --dry-run ; grokstudy store gc --cache --storage s3://lab/grok
     """
     from grokstudy.store.gc import cache_copies
-    from grokstudy.store.lock import study_lock
     from grokstudy.store.storage import Storage as Root
     from grokstudy.study.api import storage_root
+    from grokstudy.study.holding import held
     from grokstudy.study.store_gc import Policy, collect, planned_gc
 
     check_document(format)
@@ -147,7 +148,7 @@ def gc(
         raise BadInput("store gc: give a STUDY, or --cache for this machine's copies of all studies.")
     folder = None if study is None else _opened(study, storage)
     if folder is not None:
-        with contextlib.nullcontext() if dry_run else study_lock(folder):
+        with contextlib.nullcontext() if dry_run else held(folder, Board(study=folder.name)):
             waste = planned_gc(folder, policy) if dry_run else collect(folder, policy)
     if cache:
         root = Root.open(storage_root(storage)) if folder is None else folder.storage

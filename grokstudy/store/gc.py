@@ -84,10 +84,15 @@ def delete_checkpoints(folder: StudyFolder, files: Iterable[str], kept: str) -> 
     if not gone:
         return
     event = Removed(at=datetime.now(UTC).isoformat(timespec="seconds"), kept=kept, files=len(gone))
-    folder.put_text(GONE, json.dumps([dataclasses.asdict(one) for one in (*removed(folder), event)], indent=2))
+    remember(folder, (*removed(folder), event))
     rows = [row for row in index_rows(folder) if row.file in gone]
     without_weights(folder, folder.parts("checkpoints"), rows)
     folder.delete(sorted(gone))
+
+
+def remember(folder: StudyFolder, events: Sequence[Removed]) -> None:
+    """Keeps with the study what was deleted on purpose, so that nothing takes it for lost."""
+    folder.put_text(GONE, json.dumps([dataclasses.asdict(event) for event in events], indent=2))
 
 
 def removed(folder: StudyFolder) -> tuple[Removed, ...]:

@@ -14,6 +14,7 @@ from grokstudy.store.checkpoints import checkpoints
 from grokstudy.store.compact import compact
 from grokstudy.store.copy import copy_checkpoints, copy_rows
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.gc import remember, removed
 from grokstudy.store.snapshots import FOLDER as SNAPSHOTS
 from grokstudy.store.snapshots import SnapshotMeta, snapshots
 from grokstudy.store.views import connect
@@ -60,6 +61,8 @@ def merge_studies(a: StudyFolder, b: StudyFolder, root: str, name: str) -> Merge
             copy_rows(folder, target, "measures", kept)
             copy_checkpoints(folder, target, [row for row in checkpoints(folder) if row.trial_id in kept])
         _copy_snapshots(a, b, target)
+        if events := sorted({*removed(a), *removed(b)}, key=lambda event: event.at):
+            remember(target, events)
         compact(target)
         record_attempt(target, spec)
     from grokstudy.study.report import write_report  # loads the figure libraries

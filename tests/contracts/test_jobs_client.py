@@ -207,7 +207,7 @@ def test_a_search_for_critical_values_travels_as_words() -> None:
 @pytest.mark.parametrize(
     ("words", "sent"),
     [
-        (["measure", "mine", "--only", "fve"], "measure mine --only fve --storage s3://bucket/data"),
+        (["measure", "mine", "--only", "fve"], "measure mine --only fve --cluster ray --storage s3://bucket/data"),
         (["store", "check", "mine", "--repair"], "store check mine --repair --storage s3://bucket/data"),
         (["doctor", "tracking=none"], "doctor tracking=none storage.root=s3://bucket/data cluster.kind=ray"),
     ],

@@ -105,6 +105,8 @@ def contend(folder: StudyFolder, contenders: int = 8) -> int:
         return sum(pool.map(attempt, range(contenders)))
 
 
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""A test that was started in the background would hand on that interrupts are ignored."""
 HOLDER = """
 import sys, time
 from grokstudy.store.folder import StudyFolder
@@ -178,7 +180,7 @@ def test_waiting_ends_with_an_interrupt(tmp_path: Path) -> None:
     folder = StudyFolder.open(str(tmp_path), "study")
     write_owner(folder)
     with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        [sys.executable, "-c", HEARS + HOLDER, str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

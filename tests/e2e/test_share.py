@@ -17,6 +17,7 @@ from grokstudy.spec.compose import compose_study
 from grokstudy.spec.errors import BadInput, DamagedFile
 from grokstudy.store.checkpoints import checkpoints
 from grokstudy.store.folder import StudyFolder
+from grokstudy.store.gc import removed
 from grokstudy.store.storage import Storage
 from grokstudy.study.board import Board
 from grokstudy.study.document import stored_spec
@@ -24,6 +25,8 @@ from grokstudy.study.merge import merge_studies
 from grokstudy.study.proposals import ending
 from grokstudy.study.run import plan_study, run_study
 from grokstudy.study.share import share_study
+from grokstudy.study.store_gc import Policy, collect
+from tests.e2e.store_damage import checked
 from tests.e2e.stored import assert_equal, tables, weights
 
 WORDS = ["preset=quad23", "task.p=11", "model.width=32", "tracking=none", "cluster=none", "measures.names=[norms]"]
@@ -126,6 +129,15 @@ def test_merging_is_running_at_once(tmp_path: Path) -> None:
     assert plan_study(spec, 1).left == ()
     assert (tmp_path / "both/report/phase.png").exists()
     assert_equal(tables(tmp_path, "one"), tables(tmp_path, "one"))
+
+
+def test_a_merged_study_knows_which_weights_were_removed_on_purpose(tmp_path: Path) -> None:
+    one = run(tmp_path, "one", "seed=0")
+    other = run(tmp_path, "other", "seed=1")
+    collect(one, Policy(checkpoints="final"))
+    both = merge_studies(one, other, str(tmp_path), "both").folder
+    assert removed(both) == removed(one) != ()
+    assert checked(both).is_whole
 
 
 def test_a_fixed_setting_of_one_is_a_value_of_the_others_axis(tmp_path: Path) -> None:
