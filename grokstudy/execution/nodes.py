@@ -63,7 +63,7 @@ def looks(address: str | None, storage: str, plugin_files: Sequence[str] = ()) -
         if joined:
             ray.shutdown()
     if looked.silent:
-        raise BadInput("\n".join(_silent(looked.silent)))
+        raise BadInput("\n".join(_grouped(looked.silent)))
     return list(looked.looks)
 
 
@@ -76,7 +76,7 @@ def check_nodes(storage: str, plugin_files: Sequence[str] = ()) -> None:
     """
     looked = _looked(storage, plugin_files)
     here = {name: installed(name) for name in ("grokstudy", "torch", "ray")} | {"sources": source_hash()}
-    found = [*_silent(looked.silent), *problems(looked.looks, here, looked.began, looked.ended)]
+    found = [*_grouped(looked.silent), *problems(looked.looks, here, looked.began, looked.ended)]
     if found:
         raise BadInput("cluster: not every node could run this study; nothing was run.\n" + "\n".join(found))
 
@@ -169,10 +169,6 @@ def _alive() -> list[Mapping[str, Any]]:
 def _last_line(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1]}".rstrip(".")
-
-
-def _silent(silent: Mapping[str, str]) -> Iterator[str]:
-    return _grouped(silent)
 
 
 def _grouped(texts: Mapping[str, str]) -> Iterator[str]:

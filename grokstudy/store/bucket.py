@@ -40,6 +40,8 @@ class Bucket:
 
     uri: str
     store: S3Store | MemoryStore
+    patient: dict[int, S3Store] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    """Stores for larger PUTs by their patience in seconds: each keeps its connections and its credentials."""
 
     @classmethod
     def open(cls, uri: str) -> Bucket:
@@ -130,7 +132,10 @@ class Bucket:
         """The store with the patience that a PUT of so many bytes needs."""
         if isinstance(self.store, MemoryStore) or size <= STALLED_SECONDS * SLOWEST:
             return self.store
-        return _s3(self.uri, STALLED_SECONDS << (size // (STALLED_SECONDS * SLOWEST)).bit_length())
+        seconds = STALLED_SECONDS << (size // (STALLED_SECONDS * SLOWEST)).bit_length()
+        if seconds not in self.patient:
+            self.patient[seconds] = _s3(self.uri, seconds)
+        return self.patient[seconds]
 
     def _refuse_writing(self, error: PermissionDeniedError) -> None:
         """Says so if the bucket can at least be read."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
-import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +21,7 @@ from tests.chaos.report import Event, Report, Verdict
 from tests.chaos.study import Size
 from tests.e2e.stored import tables
 from tests.services import namespaces, postgres, rgw
+from tests.services.process import in_environment
 
 SIZE = Size(seeds=3, steps=3000, pack_size=3)
 KILLS_PER_STUDY = 30
@@ -63,7 +62,7 @@ def campaign(folder: Path, seed: int, kills: int, gap: float = GAP, size: Size =
     report = Report(seed=seed, events=events, verdicts=verdicts)
     with (
         cluster_world.cluster_world(folder) as world,
-        _in_environment(world.gateway.s3.environment(), folder / "cache"),
+        in_environment({**world.gateway.s3.environment(), "XDG_CACHE_HOME": str(folder / "cache")}),
     ):
         print(
             f"{time.monotonic() - begin:7.1f} s  hosts {', '.join(h.name for h in world.net.hosts)}, "
@@ -94,18 +93,6 @@ def _undisturbed(folder: Path, size: Size) -> Mapping[str, pd.DataFrame]:
     root = str(folder / "data")
     local_driver(folder, root).run(size.words("undisturbed", "cluster=none", "tracking=none"), 900)
     return tables(root, "undisturbed")
-
-
-@contextlib.contextmanager
-def _in_environment(settings: Mapping[str, str], cache: Path) -> Iterator[None]:
-    """This process reads the studies like any client, from a cache of its own."""
-    before = dict(os.environ)
-    os.environ.update({**settings, "XDG_CACHE_HOME": str(cache)})
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 if __name__ == "__main__":

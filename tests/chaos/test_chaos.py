@@ -15,6 +15,7 @@ from tests.chaos.killer import Killer
 from tests.chaos.local_world import LocalWorld, local_driver
 from tests.chaos.study import Size
 from tests.e2e.stored import tables
+from tests.services.process import in_environment
 from tests.services.s3 import S3, moto_server
 
 SIZE = Size(seeds=1, steps=4000, pack_size=3, fractions=(0.5, 0.7))
@@ -32,10 +33,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
-    with moto_server(tmp_path / "s3") as server:
-        for name, value in {**server.environment(), "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
-            monkeypatch.setenv(name, value)
+def s3(tmp_path: Path) -> Iterator[S3]:
+    cache = str(tmp_path / "cache")
+    with moto_server(tmp_path / "s3") as server, in_environment({**server.environment(), "XDG_CACHE_HOME": cache}):
         yield server
 
 

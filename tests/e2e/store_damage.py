@@ -7,10 +7,13 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from grokstudy.spec.compose import compose_study
 from grokstudy.store.contents import QUARANTINE, kind_of
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.lock import study_lock
+from grokstudy.study import run
 from grokstudy.study.board import Board
 from grokstudy.study.run import StudyResult, run_study
 from grokstudy.study.store_check import Checked, check_study
@@ -30,6 +33,14 @@ def train(root: str) -> StudyResult:
         spec = compose_study([*SMALL, f"storage.root={root}", *FIXED, *words], name="s")
         result = run_study(spec, Board(study="s"))
     return result
+
+
+def trained(root: Path) -> Path:
+    """The folder of the study, run under an empty root without its report, which takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_report", lambda *_, **__: [])
+        train(str(root))
+    return root / "s"
 
 
 def result_of(steps: Generator[object, None, Result]) -> Result:

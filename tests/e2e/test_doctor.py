@@ -19,6 +19,7 @@ from grokstudy.store.storage import Storage
 from grokstudy.study import doctor_machine, doctor_nodes, doctor_services, doctor_storage
 from grokstudy.study.doctor import Check, examined
 from tests.e2e.conftest import Cli
+from tests.services.process import in_environment
 from tests.services.ray_nodes import ray_head
 from tests.services.s3 import S3, moto_server
 
@@ -53,9 +54,7 @@ def test_a_word_that_is_no_setting_is_refused(cli: Cli) -> None:
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with moto_server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
+    with moto_server(tmp_path_factory.mktemp("s3")) as server, in_environment(server.environment()):
         server.make_bucket("bucket")
         yield server
 

@@ -25,7 +25,7 @@ from grokstudy.study.lookup import checkpoint_at, find_trial
 from grokstudy.study.store_gc import Policy, collect, planned_gc
 
 from .conftest import SMALL, Cli
-from .store_damage import DAMAGES, FIXED, checked, copied, damage, files, repaired, train
+from .store_damage import DAMAGES, FIXED, checked, copied, damage, files, repaired, train, trained
 from .stored import assert_equal, tables
 
 
@@ -37,11 +37,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that nobody changes."""
-    root = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_report", lambda *_, **__: [])
-        train(str(root))
-    return root / "s"
+    return trained(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture

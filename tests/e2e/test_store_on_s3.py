@@ -12,6 +12,7 @@ from grokstudy.store.cache import copied
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.gc import cache_copies
 from grokstudy.study import run
+from tests.services.process import in_environment
 from tests.services.s3 import S3, moto_server
 
 from .conftest import Cli
@@ -21,10 +22,11 @@ from .stored import assert_equal, tables
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with moto_server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    cache = str(tmp_path_factory.mktemp("cache"))
+    with (
+        moto_server(tmp_path_factory.mktemp("s3")) as server,
+        in_environment({**server.environment(), "XDG_CACHE_HOME": cache}),
+    ):
         yield server
 
 

@@ -21,7 +21,7 @@ from grokstudy.study.board import Board
 from grokstudy.study.store_repair import repair_study
 
 from .conftest import SMALL, Cli
-from .store_damage import DAMAGES, checked, copied, damage, files, flipped, quarantined, repaired, train
+from .store_damage import DAMAGES, checked, copied, damage, files, flipped, quarantined, repaired, train, trained
 from .stored import assert_equal, tables, weights
 
 KINDS = ("trials", "curves", "measures", "checkpoints", "weights", "snapshot", "settings")
@@ -39,11 +39,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that nobody damages."""
-    root = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_report", lambda *_, **__: [])
-        train(str(root))
-    return root / "s"
+    return trained(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from grokstudy.store.storage import Storage
 from grokstudy.study.lookup import find_trial
 from grokstudy.study.share import share_study
 from tests.explorer import Explorer, explorer
+from tests.services.process import in_environment
 from tests.services.s3 import S3, moto_server
 
 SMALL = ("preset=quad23", "task.p=7", "model.width=8", "tracking=none", "cluster=none")
@@ -171,9 +172,7 @@ def test_no_plugin_and_no_option_is_looked_for_elsewhere(name: str, tmp_path: Pa
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with moto_server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
+    with moto_server(tmp_path_factory.mktemp("s3")) as server, in_environment(server.environment()):
         server.make_bucket("bucket")
         yield server
 

@@ -145,6 +145,21 @@ def done(words: Sequence[str], folder: Path, environment: Mapping[str, str] | No
     return result.stdout.decode(errors="replace")
 
 
+@contextlib.contextmanager
+def in_environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """These variables are this process's own in the block; each is what it was after it, all others stay."""
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def own_environment(**more: str) -> dict[str, str]:
     """This process's environment without what would point a service or a client elsewhere."""
     dropped = ("GROKSTUDY_", "RAY_", "MLFLOW_", "AWS_", "PG")
