@@ -21,6 +21,7 @@ FOLDERS: Mapping[str, str] = {
     "grokstudy/phase/inference": "what may be concluded: times, transitions and seeds, one fit each",
     "grokstudy/measure_jobs": "which measures are missing, and the tasks that compute them",
     "grokstudy/execution": "packs in this process or on Ray Tune; the only place that imports ray",
+    "grokstudy/execution/k8s": "a study as documents for Kubernetes, and its API; the only place that imports kubernetes",
     "grokstudy/tracking": "MLflow as a projection; the only place that imports mlflow",
     "grokstudy/store": "the study folder: parts, views, cache, lock, compaction",
     "grokstudy/engine": "packs, the loop, evaluation, checkpoints, snapshots",
@@ -43,8 +44,11 @@ FOLDERS: Mapping[str, str] = {
     "tests/golden": "curves and ids that never change, as text",
     "tests/e2e": "whole studies through the command line and Python",
     "tests/slow": "trainings of more than a few seconds",
+    "tests/services": "servers that tests start: PostgreSQL, MLflow, S3, Ray nodes in network namespaces",
+    "tests/chaos": "a killer with a seed, and what must hold after it: `make chaos`",
+    "tests/k8s": "manifests against schemas, the operator's rules, Pod Security, network policies, seeded defects",
     "benchmarks": "one script per question",
-    "k8s": "running on Kubernetes",
+    "k8s": "the platform on Kubernetes, README first: a base, opt-in components, overlays for kind and for production",
     ".ci": "what CI runs: `bash .ci/run`",
 }
 """Folders in the order of the tree; those that hold no file yet are left out."""

@@ -143,7 +143,7 @@ def test_a_page_that_a_docstring_cites_exists() -> None:
 def test_no_page_names_a_package_registry_or_a_path_of_one_machine() -> None:
     # Joined from halves, so that this file does not contain what it forbids.
     registries = ["py" + r"pi\.org", "pythonhosted" + r"\.org", "down" + r"load\.pytorch"]
-    machine = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + r"me/(?!ray\b)\w", "/Us" + r"ers/\w"]
+    machine = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + r"me/(?!(ray|grokstudy)\b)\w", "/Us" + r"ers/\w"]
     pattern = "|".join([*registries, *(rf"(?<![\w.}}]){path}" for path in machine)])
     assert lines_with(pattern, list(texts())) == []
 

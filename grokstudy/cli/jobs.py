@@ -14,7 +14,7 @@ import typer
 from grokstudy.cli.run import INTERRUPTED, Output
 from grokstudy.cli.show import Format, check_document, err, out, print_json
 from grokstudy.spec.errors import BadInput
-from grokstudy.study.progress_words import duration
+from grokstudy.study.progress_words import afar, duration
 
 if TYPE_CHECKING:
     from grokstudy.execution.jobs import Jobs
@@ -206,7 +206,8 @@ def _detail(jobs: Jobs, job: RemoteJob, form: Format) -> None:
     rows = [("job", job.id), ("state", job.state), ("verb", job.verb), ("study", job.study), ("storage", job.storage)]
     rows.append(("started", _when(job)))
     if look is not None:
-        rows.append(("progress", _progress(look)))
+        rows.append(("progress", afar(look)))
+        rows += [("notice", notice) for notice in look.notices]
     elif job.state == "failed":
         rows.append(("message", job.message.partition(", last available logs")[0].strip()))
         rows += [("log" if number == 0 else "", line) for number, line in enumerate(lines)]
@@ -226,13 +227,3 @@ def _activity(job: RemoteJob) -> Activity | None:
     from grokstudy.study.submitted import glimpse
 
     return glimpse(job.storage, job.study)
-
-
-def _progress(look: Activity) -> str:
-    parts = [look.stage, f"{look.done:,}/{look.planned:,} trials"]
-    if look.updates_planned:
-        parts.append(f"{look.updates / look.updates_planned:.0%} of {look.updates_planned:,} steps")
-    if look.seconds_left is not None:
-        parts.append(f"{duration(look.seconds_left)} left")
-    parts += [f"{count:,} {name}" for name, count in look.outcomes.items() if count]
-    return " · ".join(parts)

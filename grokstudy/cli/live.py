@@ -26,6 +26,7 @@ from grokstudy.study.periodic import repeated
 
 LINE_SECONDS = 5.0
 JSON_SECONDS = 1.0
+NOTICE_SECONDS = 1.0
 BAR_WIDTH = 40
 DEFAULT_ROOT = "./grokstudy-data"
 
@@ -52,26 +53,28 @@ Progress = Annotated[
 
 @contextmanager
 def shown(board: Board, mode: Mode, form: Format = Format.table) -> Iterator[None]:
-    """Shows the board on stderr until the block ends, then its notices (JSON lines hold them already).
+    """Shows the board on stderr until the block ends, with its notices as they come (JSON lines hold them already).
 
     Raises:
         BadInput: a bar without a terminal.
     """
     chosen = resolved(mode, form)
     if chosen is Mode.bar:
-        with Live(console=err, refresh_per_second=4, get_renderable=lambda: drawn(board), transient=True):
+        with (
+            Live(console=err, refresh_per_second=4, get_renderable=lambda: drawn(board), transient=True),
+            _notices(board),
+        ):
             yield
     elif chosen is Mode.lines:
-        with _lines(board):
+        with _lines(board), _notices(board):
             yield
     elif chosen is Mode.json:
         with _json_lines(board):
             yield
-        return
     else:
         yield
-    for notice in board.notices:
-        err.print(notice, markup=False)
+        for notice in board.notices:
+            err.print(notice, markup=False)
 
 
 def resolved(mode: Mode, form: Format = Format.table) -> Mode:
@@ -130,6 +133,25 @@ def _lines(board: Board) -> Iterator[None]:
 
     with repeated(tell, LINE_SECONDS):
         yield
+
+
+@contextmanager
+def _notices(board: Board) -> Iterator[None]:
+    """What a person should know, while it still helps to know it: a cluster that is full, an MLflow that refuses."""
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        new = board.notices[told:]
+        for notice in new:
+            err.print(notice, markup=False)
+        told += len(new)
+
+    try:
+        with repeated(tell, NOTICE_SECONDS):
+            yield
+    finally:
+        tell()
 
 
 @contextmanager

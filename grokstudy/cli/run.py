@@ -36,6 +36,8 @@ FromFile = Annotated[
 Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
 INTERRUPTED = 130
 """Exit code, as of any program that an interrupt ends."""
+NOTHING_RAN = 1
+"""Exit code when every trial that ran failed."""
 GOES_ON = "Everything finished is kept; the same command goes on."
 
 
@@ -187,6 +189,8 @@ def _run(
             _next_steps(spec, result)
     if result.stopped and max_hours is None:
         raise typer.Exit(INTERRUPTED)
+    if 0 < result.ran == result.outcomes.get("failed", 0):
+        raise typer.Exit(NOTHING_RAN)  # whoever submitted it shall not read "succeeded"
 
 
 def _summary(spec: StudySpec, result: StudyResult, elapsed: str) -> str:
@@ -222,5 +226,8 @@ def _next_steps(spec: StudySpec, result: StudyResult) -> None:
     if spec.tracking.enabled:
         uri = f" --uri {spec.tracking.uri}" if spec.tracking.uri else ""
         lines.append(("browse", f"grokstudy mlflow{there}{uri}"))
+    if result.outcomes.get("failed"):
+        why = "SELECT error, count(*) AS trials FROM trials WHERE status = 'failed' GROUP BY 1"
+        lines.insert(0, ("errors", f'grokstudy query {name} "{why}"{there}'))
     for label, text in lines:
         out.print(f"  {label:8} {text}", markup=False)

@@ -12,7 +12,7 @@ import ray
 
 from grokstudy.execution.connect import connect
 from grokstudy.execution.job import Death, PackJob, PackSource, Progress
-from grokstudy.execution.nodes import alive_nodes, check_nodes
+from grokstudy.execution.nodes import alive_nodes, check_nodes, is_free
 from grokstudy.execution.placement import Node, Placed, in_words, placed_on, reserved, slots_of
 from grokstudy.execution.tasks import mapped
 from grokstudy.execution.tune import run_on_tune
@@ -56,9 +56,14 @@ class OnCluster:
         if first is None:
             return
         check_nodes(first.storage, first.plugin_files)
+        wanted = reserved(self._settings)
         if not any(placed.packs for placed in self.placement()):
-            wanted = in_words(reserved(self._settings))
-            source.notice(f"No node of the cluster has {wanted} for a pack yet: the study waits for nodes.")
+            source.notice(f"No node of the cluster has {in_words(wanted)} for a pack yet: the study waits for nodes.")
+        elif not is_free(wanted):
+            source.notice(
+                f"Other work holds the cluster: the study waits until {in_words(wanted)} for a pack is free "
+                "(`ray status` shows who has what)."
+            )
         run_on_tune(_Begun(first, source), self._settings, self.slots(), name)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

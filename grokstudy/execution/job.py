@@ -82,7 +82,7 @@ class Progress:
     """Trials still being stepped."""
     step: int
     updates: int
-    """Updates made by all members together since the pack started here."""
+    """Updates made by all members together since the study handed the pack out, its earlier starts included."""
     outcomes: Mapping[str, int]
     """Finished trials by outcome, and `failed`."""
     latest: Mapping[str, float] | None = None

@@ -26,8 +26,6 @@ from pathlib import Path
 from grokstudy.spec.errors import GrokstudyError
 from grokstudy.store.storage import Storage
 
-CLOCK_SECONDS = 30.0
-"""By how much nodes' clocks may differ: the order of rows is read from them."""
 PROBES = "probes"
 """Folder of the storage root that holds what looks leave there for a moment."""
 DRIVER = "driver"

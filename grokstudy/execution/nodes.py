@@ -16,14 +16,13 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from grokstudy.execution.connect import connect
-from grokstudy.execution.node_look import CLOCK_SECONDS, NodeLook, cleaned, installed, look, prepared, source_hash
+from grokstudy.execution.node_findings import findings, grouped, versions_here
+from grokstudy.execution.node_look import NodeLook, cleaned, look, prepared
 from grokstudy.execution.placement import Node
 from grokstudy.spec.errors import BadInput
 
 LOOK_SECONDS = 60.0
 """Until every node has looked; a first worker on a slow disk takes its time to load."""
-LISTED = 5
-"""Nodes that a message names before it only counts."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,12 @@ def alive_nodes() -> list[Node]:
     )
 
 
+def is_free(amounts: Mapping[str, float]) -> bool:
+    """Whether nobody uses so much of the cluster, all nodes together."""
+    free = ray.available_resources()  # type: ignore[no-untyped-call]
+    return all(free.get(name, 0.0) >= amount for name, amount in amounts.items())
+
+
 def looks(address: str | None, storage: str, plugin_files: Sequence[str] = ()) -> list[NodeLook]:
     """What every node of a cluster sees, each under the address that Ray knows it by; joins the cluster if need be.
 
@@ -63,7 +68,7 @@ def looks(address: str | None, storage: str, plugin_files: Sequence[str] = ()) -
         if joined:
             ray.shutdown()
     if looked.silent:
-        raise BadInput("\n".join(_grouped(looked.silent)))
+        raise BadInput("\n".join(grouped(looked.silent)))
     return list(looked.looks)
 
 
@@ -75,54 +80,17 @@ def check_nodes(storage: str, plugin_files: Sequence[str] = ()) -> None:
         StorageUnavailable: the storage does not answer this process either.
     """
     looked = _looked(storage, plugin_files)
-    here = {name: installed(name) for name in ("grokstudy", "torch", "ray")} | {"sources": source_hash()}
-    found = [*_grouped(looked.silent), *problems(looked.looks, here, looked.began, looked.ended)]
-    if found:
-        raise BadInput("cluster: not every node could run this study; nothing was run.\n" + "\n".join(found))
+    lines = [*grouped(looked.silent), *problems(looked.looks, versions_here(), looked.began, looked.ended)]
+    if lines:
+        told = "\n".join(f"  {line}" for line in lines)
+        raise BadInput(f"cluster: not every node could run this study; nothing was run.\n{told}")
 
 
 def problems(looks: Sequence[NodeLook], here: Mapping[str, str], began: float, ended: float) -> Iterator[str]:
-    """A sentence for everything that is wrong, with the nodes where it is.
-
-    Args:
-        looks: of all nodes.
-        here: the driver's versions of grokstudy, torch and ray, and its `sources`.
-        began: the driver's clock before the first look.
-        ended: after the last one.
-    """
-    yield from _grouped({one.address: one.storage_error for one in looks if one.storage_error is not None})
-    for name in ("grokstudy", "torch", "ray"):
-        others = {one.address: getattr(one, name) for one in looks if getattr(one, name) != here[name]}
-        yield from _grouped(
-            {
-                node: f"{name} {version or 'is missing'}, here {here[name]}. Install the same on every node."
-                for node, version in others.items()
-            }
-        )
-    same = [one for one in looks if one.grokstudy == here["grokstudy"] and one.sources != here["sources"]]
-    yield from _grouped(
-        {
-            one.address: "grokstudy has this version but other code. Install the same code on every node, or send "
-            "yours with `grokstudy submit`."
-            for one in same
-        }
-    )
-    yield from _grouped(
-        {
-            one.address: f"no plug-in file {', '.join(one.missing_files)}. Put it there under the same path, or send "
-            "it with `grokstudy submit run --plugin`."
-            for one in looks
-            if one.missing_files
-        }
-    )
-    off = {one.address: max(began - one.clock, one.clock - ended) for one in looks}
-    yield from _grouped(
-        {
-            node: f"the clock is {seconds:.0f} s off, may be {CLOCK_SECONDS:g} s. Set clocks by NTP."
-            for node, seconds in off.items()
-            if seconds > CLOCK_SECONDS
-        }
-    )
+    """A sentence for everything that is wrong, with the nodes where it is; arguments as of `findings`."""
+    found = list(findings(looks, here, began, ended))
+    for text in dict.fromkeys(one.text for one in found):
+        yield from grouped({one.node: one.text for one in found if one.text == text})
 
 
 def _looked(storage: str, plugin_files: Sequence[str]) -> Looked:
@@ -169,14 +137,6 @@ def _alive() -> list[Mapping[str, Any]]:
 def _last_line(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1]}".rstrip(".")
-
-
-def _grouped(texts: Mapping[str, str]) -> Iterator[str]:
-    """`node a, b: text`, one line for each text."""
-    for text in dict.fromkeys(texts.values()):
-        nodes = [node for node, said in texts.items() if said == text]
-        names = ", ".join(nodes[:LISTED]) + (f" and {len(nodes) - LISTED} more" if len(nodes) > LISTED else "")
-        yield f"  {'nodes' if len(nodes) > 1 else 'node'} {names}: {text}"
 
 
 def _name(node: Mapping[str, Any], shared: Mapping[str, int]) -> str:

@@ -50,6 +50,11 @@ class Tally:
         """A trial's row was written."""
         self.outcomes[trial_id] = outcome
 
+    def resumed(self, own: SnapshotMeta) -> None:
+        """A pack goes on from a snapshot of an earlier start: what that had counted counts."""
+        self.outcomes = {**own.ended, **self.outcomes}
+        self.updates = max(self.updates, own.updates)
+
     def progress(self, *, members: int, step: int, latest: Mapping[str, float] | None = None) -> Progress:
         """How far the job is, with `members` being stepped now."""
         return Progress(
@@ -187,12 +192,15 @@ class Pack:
             delete_snapshot(self.folder, self.job.pack_id)
 
     def _meta(self, state: PackState) -> SnapshotMeta:
+        ended = self.tally.outcomes
         return SnapshotMeta(
             pack_id=self.job.pack_id,
             step=state.step,
             trial_ids=tuple(member.trial_id for member in state.members),
             written_at=datetime.now(UTC).isoformat(),
             numerics=self.job.engine.numerics(),
+            updates=self.tally.updates + (state.step - self.last_step) * len(state.members),
+            ended={trial_id: ended[trial_id] for trial_id, _ in self.job.trials if trial_id in ended},
         )
 
     def _flush_index(self) -> None:

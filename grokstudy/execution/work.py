@@ -103,6 +103,8 @@ NOT_ITS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit, StorageUnavailabl
 def _attempt(job: PackJob, folder: StudyFolder, tally: Tally) -> Generator[Progress, None, _Failure | None]:
     """Runs one pack; None if it came to its end."""
     own = own_snapshot(folder, job)
+    if own is not None:
+        tally.resumed(own)
     ids = [trial_id for trial_id, _ in job.trials if own is None or trial_id in own.trial_ids]
     pack: Pack | None = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Collection, Iterator
 
 from grokstudy.execution.executor import Executor
@@ -14,6 +15,8 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
 
 ROWS_PER_PART = 20_000
+KEPT_SECONDS = 60.0
+"""Rows are stored at least so often: what a killed driver would have to compute again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +49,17 @@ def measure_study(
         return
     waiting: list[MeasureRow] = []
     damaged: list[str] = []
-    done = 0
-    for measured in executor.map(measure, jobs):
-        waiting += measured.rows
-        damaged += measured.damaged
-        done += len({(row.trial_id, row.step) for row in measured.rows})
-        if len(waiting) >= ROWS_PER_PART:
-            folder.put_measures(waiting)
-            waiting = []
-        yield MeasureProgress(done=done, total=total, damaged=tuple(damaged))
-    folder.put_measures(waiting)
+    done, stored_at = 0, time.monotonic()
+    try:
+        for measured in executor.map(measure, jobs):
+            waiting += measured.rows
+            damaged += measured.damaged
+            done += len({(row.trial_id, row.step) for row in measured.rows})
+            if len(waiting) >= ROWS_PER_PART or time.monotonic() - stored_at > KEPT_SECONDS:
+                folder.put_measures(waiting)
+                waiting, stored_at = [], time.monotonic()
+            yield MeasureProgress(done=done, total=total, damaged=tuple(damaged))
+    finally:  # interrupted, or a task failed: what is computed is kept
+        folder.put_measures(waiting)
     touched = {trial.trial_id for job in jobs for trial in job.trials}
     folder.put_measures(phase_rows(connect([folder]), touched | unphased, rule))

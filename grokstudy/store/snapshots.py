@@ -35,6 +35,10 @@ class SnapshotMeta:
     """UTC, ISO 8601."""
     numerics: str
     """Mode the bits depend on: a pack is only resumed in the mode it was begun in."""
+    updates: int = 0
+    """Made by all members together so far."""
+    ended: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Outcomes of the pack's trials that had ended by then, which a start from here does not step again."""
 
 
 def put_snapshot(folder: StudyFolder, pack_id: str, tensors: Mapping[str, Tensor], meta: SnapshotMeta) -> None:

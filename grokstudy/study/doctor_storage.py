@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from grokstudy.execution.node_findings import skew
 from grokstudy.execution.node_look import DRIVER, PROBES, cleaned, look, prepared
 from grokstudy.spec.errors import GrokstudyError
 from grokstudy.store.clock import RESOLUTION, written_at
@@ -50,7 +51,8 @@ def _tried(opened: Storage) -> Iterator[Check]:
         ended = time.time()
         yield access(look(opened.uri, token).storage_error, opened.uri, time.time() - began)
         yield one_writer(opened, token)
-        yield clock("clock of the storage", skew(written_at(opened, f"{PROBES}/{token}/{DRIVER}"), began, ended))
+        written = written_at(opened, f"{PROBES}/{token}/{DRIVER}")
+        yield clock("clock of the storage", skew(written, began, ended, RESOLUTION))
     except (GrokstudyError, OSError) as error:
         yield refused("storage", str(error))
     finally:
@@ -79,11 +81,6 @@ def one_writer(opened: Storage, token: str) -> Check:
         "the storage overwrites what it was asked to create only if absent: two runs could hold one study",
         "Use a store that knows If-None-Match (AWS S3, Ceph, MinIO, SeaweedFS of the last years), or a disk.",
     )
-
-
-def skew(there: float, before: float, after: float) -> float:
-    """Seconds by which another clock is ahead (+) or behind (-), at the least, if it was read between the two times."""
-    return min(0.0, there + RESOLUTION - before) + max(0.0, there - after)
 
 
 def clock(name: str, seconds: float, refused: float = SKEW_REFUSED) -> Check:

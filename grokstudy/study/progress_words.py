@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from grokstudy.spec.outcome import LABELS
 from grokstudy.study.board import Board
+
+if TYPE_CHECKING:  # reads the study folder
+    from grokstudy.study.activity import Activity
 
 
 def line(board: Board) -> str:
@@ -59,6 +64,20 @@ def outcomes(board: Board) -> str:
 def known(board: Board) -> str:
     """What it waits for; what an adaptive sampler knows by now, while it is asked; else empty."""
     return board.waiting or (board.sampler_state if board.stage == "training" else "")
+
+
+def afar(look: Activity) -> str:
+    """One line about a study that another process works on, from what that process has published."""
+    if look.stage in ("measuring", "verifying"):
+        parts = [look.stage, f"{look.measured:,}/{look.to_measure:,} checkpoints"]
+    else:
+        parts = [look.stage, f"{look.done:,}/{look.planned:,} trials"]
+        if look.updates_planned:
+            parts.append(f"{look.updates / look.updates_planned:.0%} of {look.updates_planned:,} steps")
+    if look.seconds_left is not None:
+        parts.append(f"{duration(look.seconds_left)} left")
+    parts += [f"{count:,} {name}" for name, count in look.outcomes.items() if count]
+    return " · ".join(parts)
 
 
 def duration(seconds: float) -> str:

@@ -59,6 +59,8 @@ def _answered(status: int, text: str, uri: str) -> str | None:
 def _unanswered(chain: list[BaseException], text: str, uri: str) -> str | None:
     """For a connection that gave no answer, or one that is none of MLflow's."""
     parts = urlsplit(uri)
+    if "_alembic_tmp_" in text and "already exists" in text:
+        return "its database was left half made: delete the file to have it built again"
     if any(isinstance(one, requests.exceptions.SSLError) for one in chain):
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return (

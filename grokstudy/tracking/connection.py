@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from grokstudy.spec.errors import GrokstudyError
 from grokstudy.spec.settings import TrackingSettings
 from grokstudy.tracking.causes import cause
 from grokstudy.tracking.mlflow_api import MlflowClient, MlflowException
+from grokstudy.tracking.new_database import make_database
 from grokstudy.tracking.settings import check_uri, redacted, sqlite_file
 
 PATIENCE = {
@@ -28,7 +30,7 @@ PATIENCE = {
 }
 """Environment of every call to MLflow, where the user has not chosen otherwise."""
 SQLITE_MAGIC = b"SQLite format 3\0"
-FAILURES = (MlflowException, SQLAlchemyError, OSError, json.JSONDecodeError)
+FAILURES = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, json.JSONDecodeError)
 """What its client raises: errors of requests are OSErrors."""
 LONGEST = 400
 """Characters of a cause; a proxy's page of HTML is cut."""
@@ -76,6 +78,8 @@ def connect(settings: TrackingSettings, uri: str, *, seconds: int | None = None)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     more = {} if seconds is None else {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds)}
     with reaching(uri, **more):
+        if file is not None and not file.exists():
+            make_database(file)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return Connection(settings=settings, uri=uri, client=client)

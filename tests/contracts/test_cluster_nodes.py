@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from grokstudy.execution.node_findings import CLOCK_SECONDS
 from grokstudy.execution.node_look import NodeLook
-from grokstudy.execution.nodes import CLOCK_SECONDS, problems
+from grokstudy.execution.nodes import problems
 
-HERE = {"grokstudy": "1.0", "torch": "2.13.0", "ray": "2.60.0", "sources": "abc"}
+HERE = {"python": "3.11.7", "grokstudy": "1.0", "torch": "2.13.0", "ray": "2.60.0", "sources": "abc"}
 GOOD = NodeLook(
     host="h",
     address="10.0.0.1",
@@ -42,6 +43,7 @@ def test_equal_nodes_are_no_problem() -> None:
 def test_every_difference_names_its_node_and_a_remedy() -> None:
     cases = {
         "storage_error": ("storage.root: not there. Mount it.", "Mount it"),
+        "python": ("3.12.1", "python 3.12.1, here 3.11.7"),
         "torch": ("2.12.0", "torch 2.12.0, here 2.13.0"),
         "grokstudy": ("", "grokstudy is missing"),
         "ray": ("2.59.0", "Install the same"),
@@ -67,5 +69,5 @@ def test_a_clock_is_off_only_if_no_moment_of_the_look_explains_it() -> None:
     assert said(other("n", clock=1100.0), began=1000.0, ended=1100.0) == []
     for clock in (1000.0 - CLOCK_SECONDS - 1, 1001.0 + CLOCK_SECONDS + 1):
         (line,) = said(other("n", clock=clock))
-        assert "31 s off" in line
+        assert "the clock is 31 s" in line
         assert "NTP" in line

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.settings import TrackingSettings
 from grokstudy.tracking import connection
-from grokstudy.tracking.causes import LOGIN
+from grokstudy.tracking.causes import LOGIN, cause
 from grokstudy.tracking.connection import diagnose
 
 HOST_REFUSED = b"Invalid Host header - possible DNS rebinding attack detected"
@@ -129,3 +131,34 @@ def test_a_password_in_the_address_is_refused_before_it_is_kept_anywhere(uri: st
     assert "MLFLOW_TRACKING_PASSWORD" in str(caught.value)
     assert not {"secret", "sec/", "ret@"} & set(str(caught.value).split("'"))
     assert "secret" not in str(caught.value)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from grokstudy.spec.settings import TrackingSettings
+from grokstudy.tracking.connection import TrackingUnavailable, connect
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+try:
+    connect(TrackingSettings(), sys.argv[1])
+except TrackingUnavailable as error:
+    print(error)
+"""
+"""A limit to the size of a file stands in for a disk that fills up: SQLite hears the same from both."""
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_leaves_no_database_half_made(tmp_path: Path) -> None:
+    """MLflow would never open it again: its migrations do not start over."""
+    file = tmp_path / "root" / "mlflow.db"
+    words = [sys.executable, "-c", FULL_DISK, f"sqlite:///{file}"]
+    tried = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert "is not available" in tried.stdout, tried.stderr
+    assert list(file.parent.iterdir()) == []
+    connection.connect(TrackingSettings(), f"sqlite:///{file}")
+    assert [one.name for one in file.parent.iterdir()] == ["mlflow.db"]
+
+
+def test_a_database_left_half_made_by_others_is_named_with_its_remedy() -> None:
+    text = "(sqlite3.OperationalError) table _alembic_tmp_runs already exists"
+    assert "delete the file" in cause(RuntimeError(text), "sqlite:////x/mlflow.db")

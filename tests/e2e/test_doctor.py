@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from grokstudy.execution.node_findings import skew
 from grokstudy.execution.node_look import DRIVER, PROBES, NodeLook, cleaned, look, prepared
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.settings import ClusterSettings, EngineSettings
@@ -141,13 +142,19 @@ def test_nodes_that_differ_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "before", "after", "apart"),
-    [(10.0, 9.0, 11.0, 0.0), (9.0, 9.5, 9.6, 0.0), (20.0, 9.0, 11.0, 9.0), (1.0, 9.0, 11.0, -7.0)],
+    ("there", "before", "after", "resolution", "apart"),
+    [
+        (10.0, 9.0, 11.0, 0.0, 0.0),
+        (9.0, 9.5, 9.6, 1.0, 0.0),
+        (9.0, 9.5, 9.6, 0.0, -0.5),
+        (20.0, 9.0, 11.0, 1.0, 9.0),
+        (1.0, 9.0, 11.0, 1.0, -7.0),
+    ],
 )
 def test_clocks_are_apart_by_what_asking_cannot_explain(
-    there: float, before: float, after: float, apart: float
+    there: float, before: float, after: float, resolution: float, apart: float
 ) -> None:
-    assert doctor_storage.skew(there, before, after) == apart
+    assert skew(there, before, after, resolution) == apart
     state = doctor_storage.clock("clock", apart).state
     assert state == ("ok" if abs(apart) < doctor_storage.SKEW_WARNED else "warning")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,14 @@ def test_a_trial_that_cannot_be_built_fails_alone_and_its_packmates_stay_togethe
     assert (trials.drop(index=1)["status"] == "done").all()
     files = {path.parent.name for path in (cli.root / "s/checkpoints").rglob("step-00000020*.safetensors")}
     assert len(files) == 1, "the three that are left are still one pack"
+
+
+def test_a_run_whose_every_trial_failed_does_not_exit_as_a_success(cli: Cli, tmp_path: Path) -> None:
+    plugin = _plugin(tmp_path, "tasks", "broken", MISSING_ROWS)
+    words = ["task=broken", "model=quad_mlp", "model.width=8", "tracking=none", "cluster=none", "seed=1"]
+    result = cli.run("run", *words, *plugin, "--name", "s", "--steps", "20", code=1)
+    asked = shlex.split(result.stdout.partition("errors   grokstudy ")[2].splitlines()[0])
+    assert "RuntimeError: no rows today" in cli.run(*asked).stdout
 
 
 @pytest.mark.slow

@@ -66,7 +66,7 @@ def test_a_terminated_run_gives_its_study_back_and_goes_on_with_equal_bits(cli: 
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.parametrize("stage", ["preparing", "training"])
+@pytest.mark.parametrize("stage", ["preparing", pytest.param("training", marks=pytest.mark.campaign)])
 def test_a_terminated_run_leaves_no_ray_behind(cli: Cli, stage: str) -> None:
     words = [word for word in LONG if not word.startswith("cluster")]
     process = cli.start("run", *words, "cluster=local")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from grokstudy.execution.job import Death, PackJob, Progress
+from grokstudy.execution.work import work
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.errors import StorageUnavailable
 from grokstudy.store.folder import StudyFolder
@@ -123,3 +124,16 @@ def test_a_storage_that_stays_away_ends_the_study_with_its_own_words_and_fails_n
         pass
     assert not study.board.done_now
     assert not study.board.notices
+
+
+def test_a_pack_that_starts_again_counts_what_had_ended_before(tmp_path: Path) -> None:
+    words = ["preset=quad23", "cluster=none", "tracking=none", f"storage.root={tmp_path}", "budget=3000"]
+    spec = compose_study([*words, "early_end.after=5", "regularization.weight_decay=1,5"], name="s")
+    (job,) = plan_study(spec, 1).jobs
+    first = work(job)
+    stopped = next(seen for seen in first if seen.outcomes and seen.members == 1)
+    first.close()  # leaves a snapshot of the member that is still being stepped
+    again = list(work(job))
+    assert again[0].outcomes == stopped.outcomes
+    assert again[0].updates >= stopped.updates
+    assert sum(again[-1].outcomes.values()) == len(job.trials) == 2
