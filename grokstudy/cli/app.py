@@ -16,6 +16,7 @@ from grokstudy.cli import (
     figure,
     fit,
     jobs,
+    k8s,
     measure,
     phases,
     progress,
@@ -58,6 +59,7 @@ for verbs in (
     store,
     submit,
     jobs,
+    k8s,
 ):
     verbs.add_to(app)
 

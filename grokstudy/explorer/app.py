@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from grokstudy.explorer import routes_cell, routes_study, routes_trial
+from grokstudy.explorer.health import Probes
 from grokstudy.explorer.page import STATIC, page
 from grokstudy.explorer.security import BelowPath, SecurityHeaders
 from grokstudy.explorer.studies import Studies
@@ -47,6 +48,7 @@ def create_app(
     if root_path:
         app.add_middleware(BelowPath, path=root_path)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Probes, root=root, path=root_path)
     app.add_exception_handler(GrokstudyError, _mistake)
     app.add_exception_handler(OSError, _lost)
     app.add_exception_handler(RequestValidationError, _unreadable)

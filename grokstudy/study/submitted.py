@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from typing import TypeVar
 
 from grokstudy.execution.remote_job import RemoteJob
 from grokstudy.spec.errors import BadInput, GrokstudyError, unknown
 from grokstudy.store.folder import StudyFolder
 from grokstudy.study.activity import Activity, activity
 
+Job = TypeVar("Job", bound=RemoteJob)
+PROGRAM = "grokstudy"
+"""What the verbs `status` and `stop` follow, where a message names them."""
 LAST_LINES = 8
 GLIMPSE_SECONDS = 5.0
 """A storage whose credentials are only on the nodes is asked for long before it refuses."""
@@ -44,20 +48,20 @@ _REMEDIES = (
 """What the log or the message of a failed job says, and what to do."""
 
 
-def attempts(stem: str, jobs: Sequence[RemoteJob]) -> dict[int, RemoteJob]:
+def attempts(stem: str, jobs: Sequence[Job]) -> dict[int, Job]:
     """Earlier submissions of the same work by attempt."""
     numbers = {job.id.removeprefix(f"{stem}-"): job for job in jobs if job.id.startswith(f"{stem}-")}
     return {int(number): job for number, job in numbers.items() if number.isdigit()}
 
 
-def next_id(stem: str, jobs: Sequence[RemoteJob]) -> tuple[str, RemoteJob | None]:
+def next_id(stem: str, jobs: Sequence[Job]) -> tuple[str, Job | None]:
     """The id of the next attempt, and the job that is still at this work, if any: then nothing is to be sent."""
     before = attempts(stem, jobs)
     at_work = next((job for job in before.values() if not job.is_over), None)
     return f"{stem}-{max(before, default=0) + 1}", at_work
 
 
-def check_free(study: str, storage: str, jobs: Sequence[RemoteJob]) -> None:
+def check_free(study: str, storage: str, jobs: Sequence[RemoteJob], program: str = PROGRAM) -> None:
     """Accepts another `run` of a study that no job is running: only one may write it.
 
     Raises:
@@ -66,8 +70,8 @@ def check_free(study: str, storage: str, jobs: Sequence[RemoteJob]) -> None:
     busy = next((job for job in jobs if _runs(job, study, storage) and not job.is_over), None)
     if busy is not None:
         raise BadInput(
-            f"submit run: study '{study}' is being written by job {busy.id}, {busy.state}, which was sent with other "
-            f"settings. Wait for it, end it by `grokstudy stop {busy.id}`, or give this run another --name."
+            f"study '{study}' is being written by job {busy.id}, {busy.state}, which was sent with other "
+            f"settings. Wait for it, end it by `{program} stop {busy.id}`, or give this run another --name."
         )
 
 
@@ -75,7 +79,7 @@ def _runs(job: RemoteJob, study: str, storage: str) -> bool:
     return job.verb == "run" and job.study == study and job.storage == storage
 
 
-def found_job(asked: str, jobs: Sequence[RemoteJob]) -> RemoteJob:
+def found_job(asked: str, jobs: Sequence[Job], program: str = PROGRAM) -> Job:
     """The job that a submission id, a study's name or the beginning of one id means.
 
     Of a study's jobs that is the newest that is at work, else the newest: whoever stops a study means no job that has
@@ -84,6 +88,7 @@ def found_job(asked: str, jobs: Sequence[RemoteJob]) -> RemoteJob:
     Args:
         asked: what a person wrote.
         jobs: newest first.
+        program: whose `status` lists the jobs.
 
     Raises:
         BadInput: no job, or several.
@@ -97,7 +102,7 @@ def found_job(asked: str, jobs: Sequence[RemoteJob]) -> RemoteJob:
     if near:
         ids = ", ".join(job.id for job in near[:5])
         raise BadInput(f"JOB: '{asked}' begins {len(near)} ids: {ids}. Give more of it.")
-    raise unknown("JOB", asked, [job.id for job in jobs], "`grokstudy status` lists this cluster's jobs.")
+    raise unknown("JOB", asked, [job.id for job in jobs], f"`{program} status` lists this cluster's jobs.")
 
 
 def last_lines(log: str, count: int = LAST_LINES) -> list[str]:
