@@ -69,7 +69,7 @@ checkov: .venv-checkov/bin/checkov ## a second opinion on k8s/, where it can be 
 	$(PYTHON) -m venv .venv-checkov
 	.venv-checkov/bin/python -m pip install --disable-pip-version-check --quiet checkov==3.3.30
 
-chaos: services ## 100 kills and outages of a cluster, in half an hour; needs root
+chaos: services ## 100 kills and outages of a cluster, in half an hour; without root: on one machine, no full disk
 	$(BIN)/python -m tests.chaos --kills 100
 
 campaign: chaos ## long trainings, chaos and benchmarks

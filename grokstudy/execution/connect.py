@@ -45,6 +45,7 @@ def connect(address: str | None) -> None:
         ray.init(address=head, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, ValueError) as error:
         raise _refused(head, error) from error
+    ray_environment.keep_sigterm()
 
 
 def _head(address: str | None) -> str:

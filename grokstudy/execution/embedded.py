@@ -87,4 +87,5 @@ class OnRay:
         except Exception as error:  # whatever one of its processes died of, in whatever class
             why = str(error).partition("\n")[0] or type(error).__name__
             raise RayDidNotStart(f"Ray could not be started here ({why}). Run again, or with cluster=none.") from error
+        ray_environment.keep_sigterm()
         self._started = True

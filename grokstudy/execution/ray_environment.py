@@ -1,10 +1,12 @@
-"""What Ray reads from the environment of a driver: set before Ray is imported, never against what is there already."""
+"""What Ray reads from a driver's environment, set before it is imported, never against what is there; its signals."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
+import threading
 
 from grokstudy.spec.errors import BadInput
 
@@ -50,6 +52,16 @@ def for_cluster() -> None:
             "cluster reaches. Start a new process for cluster=ray."
         )
     _set(QUIET)
+
+
+def keep_sigterm() -> None:
+    """After Ray was started or joined: SIGTERM goes to this process's own handler again, and to nobody before it.
+
+    Ray's C++ puts a handler of its own in front, which prints a trace of itself on the user's terminal.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _set(variables: dict[str, str]) -> None:

@@ -67,7 +67,7 @@ class Projection:
         """`lost`, once it is set, says that another process writes the study: nothing of MLflow is touched then."""
         self._spec, self._folder, self._board, self._pauses = spec, folder, board, pauses or Pauses()
         self._lock_lost = lost or threading.Event()
-        self._wake, self._ended = threading.Event(), threading.Event()
+        self._wake, self._ended, self._free = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
         self._open: StudyRun | None = None
         self._reached = self._interrupted = self._told = False
@@ -91,7 +91,7 @@ class Projection:
         if self.state == "running":
             self.state = "finished" if kind is None else "stopped" if kind is KeyboardInterrupt else "failed"
         self._ended.set()
-        self._wake.set()
+        self.free()
         if self._lock_lost.is_set():
             return
         if self._thread.ident is None:
@@ -104,13 +104,18 @@ class Projection:
         """New rows are there."""
         self._wake.set()
 
+    def free(self) -> None:
+        """Packs and measures have ended: nobody else needs the processor, a sync need not go slowly any more."""
+        self._free.set()
+        self._wake.set()
+
     def _run(self) -> None:
         try:
             while not (self._ended.is_set() or self._lock_lost.is_set()):
                 if self._tried(close=False) is not None:
                     self._ended.wait(self._pauses.after(self._failures))
                     continue
-                self._ended.wait(self._spent / self._pauses.share)
+                self._free.wait(self._spent / self._pauses.share)
                 self._wake.wait()
                 self._wake.clear()
             if not self._lock_lost.is_set():

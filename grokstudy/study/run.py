@@ -199,6 +199,7 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
                 board.stage = "measuring"
                 stopped = _measured_until(interrupt, spec, execution, board, folder)
             lock.refuse_if_lost()
+            projection.free()
             board.stage = "reporting"
             report = _report(
                 folder, stored_spec(folder) or spec, changed=bool(plan.jobs or board.done_now or board.to_measure)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import random
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -41,15 +43,33 @@ class DiskWorld(LocalWorld):
         return Blow(f"{left} bytes left for {seconds:.1f} s", lethal=False)
 
 
+@functools.cache
+def why_not() -> str | None:
+    """Why there can be no small disk here; None if there can."""
+    if os.geteuid() != 0:
+        return "mounting a small disk needs root"
+    with tempfile.TemporaryDirectory(prefix="gs-disk-") as folder:
+        try:
+            _mount(Path(folder))
+        except (OSError, subprocess.CalledProcessError) as error:
+            return f"a small disk cannot be mounted here ({error})"
+        subprocess.run(["umount", folder], check=True)
+    return None
+
+
 @contextlib.contextmanager
 def disk_world(folder: Path) -> Iterator[DiskWorld]:
     """A small file system of memory with a study root in it; gone after the block. Needs root."""
     disk = folder / "disk"
     disk.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk), "-o", f"size={DISK_MB}m"], check=True)
+    _mount(disk)
     driver = local_driver(folder, str(disk / "data"))
     try:
         yield DiskWorld(root=str(disk / "data"), driver=driver, disk=disk)
     finally:
         driver.kill_all()
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _mount(folder: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o", f"size={DISK_MB}m"], check=True)

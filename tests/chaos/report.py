@@ -44,6 +44,10 @@ class Report:
     """A whole campaign."""
 
     seed: int
+    world: str | None
+    """Where the cluster was; None = there was none."""
+    remarks: Sequence[str] = ()
+    """What the campaign lacked, and why."""
     events: Sequence[Event]
     verdicts: Sequence[Verdict]
 
@@ -77,8 +81,10 @@ class Report:
         return "\n".join(
             [
                 f"Seed {self.seed}: {len(self.events)} events, {self.kills} of them kills; "
-                f"{len(self.verdicts)} studies, {sum(v.trials for v in self.verdicts)} trials.",
+                f"{len(self.verdicts)} studies, {sum(v.trials for v in self.verdicts)} trials; "
+                f"world: {self.world or 'no cluster'}.",
                 "",
+                *(line for remark in self.remarks for line in (f"**{remark}**", "")),
                 *table(("event", "times", "what the study did"), rows),
                 "",
                 *table(("study", "trials", "starts", "seconds", "invariants"), studies),

@@ -34,6 +34,7 @@ TRAINING = {"run", "train", "critical"}
 SERVERS = {"mlflow", "ui"}
 OTHERS = {"git", "cd", "source", "pip", "du", "export", "bash", "ssh"}
 """Programs of other people: what pages say about them is not checked."""
+GUIDES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "k8s").rglob("README.md"))
 ALL = [step for page in PAGES for step in steps_of(page) if isinstance(step, Command)]
 
 
@@ -115,10 +116,20 @@ def check(words: list[str]) -> None:
     if words[0] == "grokstudy":
         group = typer.main.get_command(app)
         assert isinstance(group, typer.core.TyperGroup)
-        verb = group.commands[words[1]]
-        context = verb.make_context(words[1], words[2:])
-        if words[1] in ("run", "train"):
+        name, rest, verb = words[1], words[2:], group.commands[words[1]]
+        while isinstance(verb, typer.core.TyperGroup):
+            name, rest, verb = rest[0], rest[1:], verb.commands[rest[0]]
+        context = verb.make_context(name, list(rest))
+        if name in ("run", "train") or words[1:3] in (["k8s", "render"], ["k8s", "submit"]):
             compose_study(context.params["words"], name=context.params["name"])
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_every_command_of_the_guides_to_kubernetes_exists(page: str) -> None:
+    """They need a cluster, so none is run."""
+    for step in steps_of(page):
+        if isinstance(step, Command) and step.words[0] == "grokstudy":
+            check(step.words)
 
 
 def test_every_program_is_known_and_every_make_target_exists() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -33,6 +35,8 @@ PREPARE = [sys.executable, "-m", "grokstudy.tracking.group_database"]
 ADMINISTRATOR = ("head", "a long password of the head")
 RAY = ("ray", "a long password of ray pods")
 GUEST = ("guest", "a long password of a guest")
+MLFLOW_USER = Path(__file__).parents[2] / "k8s/mlflow_user.py"
+SHORT = "password: must be the first line of stdin, 12 characters or more.\n"
 CLOSED = ("/ajax-api/3.0/mlflow/scorer/invoke", "/ajax-api/3.0/jobs/", "/gateway/x/mlflow/invocations", "/v1/traces")
 
 
@@ -230,6 +234,31 @@ def test_a_wrong_login_is_told_from_none_and_the_password_is_not_repeated(
     assert "guessed" not in said
     login.setenv("MLFLOW_TRACKING_PASSWORD", RAY[1])
     assert diagnose(TrackingSettings(), group.server.uri) is None
+
+
+def test_people_are_added_and_taken_away_without_a_password_on_the_command_line(group: Group) -> None:
+    person = ("ada", "a password of ours")
+
+    def user(*words: str, password: str = person[1], admin: tuple[str, str] = ADMINISTRATOR) -> tuple[int, str]:
+        settings = {"MLFLOW_TRACKING_USERNAME": admin[0], "MLFLOW_TRACKING_PASSWORD": admin[1]}
+        done = subprocess.run(
+            [sys.executable, str(MLFLOW_USER), *words],
+            input=f"{password}\n",
+            env={**os.environ, "MLFLOW_TRACKING_URI": group.server.uri, **settings},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    assert user("add", "ada", password="short") == (2, SHORT)
+    assert user("add", "ada", admin=(ADMINISTRATOR[0], "guessed"))[0] == 2
+    assert user("add", "ada") == (0, "add ada: done\n")
+    assert group.ask("GET", "/api/2.0/mlflow/users/current", person)[0] == 200
+    assert user("add", "ada") == (2, "add ada: there is such a user; the command `password` sets a new password\n")
+    assert user("delete", "ada")[0] == 0
+    assert user("delete", "ada") == (2, "delete ada: there is no such user\n")
 
 
 def test_no_password_is_in_a_command_line_or_a_log(group: Group) -> None:

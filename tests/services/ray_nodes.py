@@ -1,4 +1,7 @@
-"""Ray nodes: one head on loopback, or a head and workers between namespaces, with dashboard and token."""
+"""Ray nodes with dashboard and token: one head on loopback, or a head and workers between namespaces.
+
+Several nodes without namespaces: `ray_loopback`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import urllib.request
@@ -41,6 +45,11 @@ class RayHead:
     gcs_address: str
     dashboard: str
     token: str = dataclasses.field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """Of its node."""
+        return self.gcs_address.rpartition(":")[0]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -109,6 +118,17 @@ class RayNode:
         """Everything that runs on it: Ray's own, workers, drivers that were started with its environment."""
         return tree.with_variable(MARK, self.mark)
 
+    def pids(self) -> list[int]:
+        """Everything on its host; without one, everything that was started with its environment."""
+        return self.host.pids() if self.host is not None else [one.pid for one in self.processes()]
+
+    def pause(self) -> None:
+        """SIGSTOP to everything on it: a machine that hangs."""
+        tree.send(self.pids(), signal.SIGSTOP)
+
+    def resume(self) -> None:
+        tree.send(self.pids(), signal.SIGCONT)
+
     def raylet(self) -> list[int]:
         return [one.pid for one in self.processes() if _program(one) == "raylet"]
 
@@ -175,10 +195,9 @@ def ray_head(
     scratch = Path(tempfile.mkdtemp(prefix="gs-ray-"))
     gcs, dashboard, client, agent = (free_port() for _ in range(4))
     head = RayHead(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", secrets.token_hex(16))
-    words = ["--head", "--node-ip-address=127.0.0.1", f"--port={gcs}", f"--temp-dir={scratch}"]
-    words += ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    words = [*head_words(head), f"--temp-dir={scratch}"]
     words += [f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}"]
-    node = _node("ray-head", [*words, *_sizes(cpus, resources)], head, home, folder, settings=settings)
+    node = new_node("ray-head", [*words, *sizes(cpus, resources)], head, home, folder, settings=settings)
     try:
         node.start()
         node.wait()
@@ -215,15 +234,24 @@ def ray_cluster(
     """
     gcs, dashboard = 6379, 8265
     head = RayHead(f"{head_host.address}:{gcs}", f"http://{head_host.address}:{dashboard}", secrets.token_hex(16))
-    words = ["--head", f"--node-ip-address={head_host.address}", f"--port={gcs}", "--include-dashboard=true"]
-    words += [f"--dashboard-host={head_host.address}", f"--dashboard-port={dashboard}"]
-    nodes = [_node("head", [*words, *_sizes(0, None)], head, head_host.home, head_host.folder, head_host, settings)]
+    words = [*head_words(head), *sizes(0)]
+    nodes = [new_node("head", words, head, head_host.home, head_host.folder, head_host, settings)]
     for host in worker_hosts:
-        words = [f"--address={head.gcs_address}", f"--node-ip-address={host.address}"]
-        nodes.append(_node(host.name, [*words, *_sizes(cpus, resources)], head, host.home, host.folder, host, settings))
-    cluster = RayCluster(head, tuple(nodes))
+        words = [*worker_words(head, host.address), *sizes(cpus, resources)]
+        nodes.append(new_node(host.name, words, head, host.home, host.folder, host, settings))
+    with started(RayCluster(head, tuple(nodes))) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def started(cluster: RayCluster) -> Iterator[RayCluster]:
+    """All nodes of a cluster are up, its head first; stopped after the block.
+
+    Raises:
+        ServiceFailed: a node did not come up.
+    """
     try:
-        for together in nodes[:1], nodes[1:]:
+        for together in cluster.nodes[:1], cluster.nodes[1:]:
             for node in together:
                 node.start()
             for node in together:
@@ -234,7 +262,26 @@ def ray_cluster(
             node.stop()
 
 
-def _node(
+def head_words(head: RayHead) -> list[str]:
+    """What `ray start` needs to be this head."""
+    port, dashboard = (place.rpartition(":")[2] for place in (head.gcs_address, head.dashboard))
+    words = ["--head", f"--node-ip-address={head.address}", f"--port={port}", "--include-dashboard=true"]
+    return [*words, f"--dashboard-host={head.address}", f"--dashboard-port={dashboard}"]
+
+
+def worker_words(head: RayHead, address: str) -> list[str]:
+    """What `ray start` needs to be a worker at an address."""
+    return [f"--address={head.gcs_address}", f"--node-ip-address={address}"]
+
+
+def sizes(cpus: float, resources: Mapping[str, float] | None = None) -> list[str]:
+    """What `ray start` needs to have so many CPUs and further resources, and little memory."""
+    words = [f"--num-cpus={cpus:g}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
+    words += ["--min-worker-port=0", "--max-worker-port=0"]
+    return [*words, f"--resources={json.dumps(dict(resources))}"] if resources else words
+
+
+def new_node(
     name: str,
     words: Sequence[str],
     head: RayHead,
@@ -243,20 +290,26 @@ def _node(
     host: Host | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> RayNode:
+    """A node that is not started yet.
+
+    Args:
+        name: its own, and its log's.
+        words: after `ray start`.
+        head: of its cluster.
+        home: its HOME, which must exist.
+        folder: for its log.
+        host: where it runs; None = here.
+        settings: environment of it and of all that runs on it.
+    """
     mark = secrets.token_hex(8)
     environment = own_environment(
         **(head.environment | {"RAY_ADDRESS": ""} | dict(settings or {})),
-        **{MARK: mark, "HOME": str(home), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        **{MARK: mark, "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")},
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
     del environment["RAY_ADDRESS"]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words, "--block", "--disable-usage-stats"]
     return RayNode(name, mark, tuple(command), environment, folder, host)
-
-
-def _sizes(cpus: float, resources: Mapping[str, float] | None) -> list[str]:
-    words = [f"--num-cpus={cpus:g}", f"--object-store-memory={OBJECT_STORE_BYTES}"]
-    words += ["--min-worker-port=0", "--max-worker-port=0"]
-    return [*words, f"--resources={json.dumps(dict(resources))}"] if resources else words
 
 
 def _program(process: tree.Process) -> str:
