@@ -74,7 +74,7 @@ def test_the_wheel_holds_the_package_its_configs_and_nothing_else(wheel: Path) -
     }
     pages = {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("explorer/static/*", "phase/*.jinja")
+        for pattern in ("explorer/static/*", "phase/*.jinja", "tracking/*.ini")
         for path in (ROOT / "grokstudy").glob(pattern)
     }
     assert sorted((expected | configs | pages) - names) == []

@@ -21,7 +21,7 @@ CASES = [
     pytest.param(functools.partial(trial, "quad23"), 0.5, id="quad23-frac.5"),
     pytest.param(functools.partial(trial, "quad23"), 0.7, id="quad23-frac.7"),
     pytest.param(tiny, 0.6, id="tiny-frac.6"),
-    pytest.param(tiny, 0.8, id="tiny-frac.8"),
+    pytest.param(tiny, 0.8, id="tiny-frac.8", marks=pytest.mark.campaign),
     SMALL,
 ]
 
