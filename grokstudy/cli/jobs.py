@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -178,18 +179,25 @@ def _log(jobs: Jobs, job: RemoteJob) -> str:
 def _list(found: list[RemoteJob], address: str) -> None:
     if not found:
         err.print(f"No jobs of grokstudy on {address}.", markup=False)
-    width = max((len(job.id) for job in found), default=0)
-    for job in found:
-        out.print(f"{job.id:{width}}  {job.state:8}  {job.verb:8}  {_when(job)}", markup=False)
+    print_lines(found)
 
 
-def _when(job: RemoteJob) -> str:
+def print_lines(jobs: Sequence[RemoteJob]) -> None:
+    """A line for each job."""
+    width = max((len(job.id) for job in jobs), default=0)
+    for job in jobs:
+        out.print(f"{job.id:{width}}  {job.state:8}  {job.verb:8}  {when(job)}", markup=False)
+
+
+def when(job: RemoteJob) -> str:
+    """When a job started, and how long it took; nothing of a job that is over since nobody knows when."""
     if job.started is None:
         return ""
     start = datetime.fromisoformat(job.started)
     end = datetime.now(UTC) if job.ended is None else datetime.fromisoformat(job.ended)
-    took = duration((end - start).total_seconds())
-    return f"{start:%Y-%m-%d %H:%M} UTC, {'for' if job.ended is None else 'took'} {took}"
+    took = "" if job.ended is None and job.is_over else duration((end - start).total_seconds())
+    told = f", {'for' if job.ended is None else 'took'} {took}" if took else ""
+    return f"{start:%Y-%m-%d %H:%M} UTC{told}"
 
 
 def _detail(jobs: Jobs, job: RemoteJob, form: Format) -> None:
@@ -204,7 +212,7 @@ def _detail(jobs: Jobs, job: RemoteJob, form: Format) -> None:
         print_json({**dataclasses.asdict(job), "progress": progress, "last_lines": lines, "remedy": told})
         return
     rows = [("job", job.id), ("state", job.state), ("verb", job.verb), ("study", job.study), ("storage", job.storage)]
-    rows.append(("started", _when(job)))
+    rows.append(("started", when(job)))
     if look is not None:
         rows.append(("progress", afar(look)))
         rows += [("notice", notice) for notice in look.notices]

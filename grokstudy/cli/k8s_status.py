@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from grokstudy.cli.jobs import print_lines, when
 from grokstudy.cli.show import Format, err, out, print_json
-from grokstudy.study.progress_words import afar, duration
+from grokstudy.study.progress_words import afar
 
 if TYPE_CHECKING:
     from grokstudy.execution.k8s.client import Kube
@@ -24,9 +24,7 @@ def print_jobs(api: Kube, form: Format) -> None:
         return
     if not jobs:
         err.print(f"No jobs of grokstudy in namespace '{api.place.namespace}' of {api.place.who}.", markup=False)
-    width = max((len(job.id) for job in jobs), default=0)
-    for job in jobs:
-        out.print(f"{job.id:{width}}  {job.state:8}  {job.verb:8}  {_when(job)}", markup=False)
+    print_lines(jobs)
 
 
 def print_job(api: Kube, job: SeenJob, form: Format) -> None:
@@ -54,7 +52,7 @@ def print_remedies(api: Kube, job: SeenJob) -> None:
 def _rows(found: JobLook) -> list[tuple[str, str]]:
     job = found.job
     rows = [("job", job.id), ("state", _state(job)), ("verb", job.verb), ("study", job.study)]
-    rows += [("storage", job.storage), ("started", _when(job)), ("attempts", _attempts(job))]
+    rows += [("storage", job.storage), ("started", when(job)), ("attempts", _attempts(job))]
     rows += [("pod", _pod(pod)) for pod in found.pods]
     rows += [("warning", f"{one.about}: {one.reason}: {one.message}") for one in found.warnings]
     if found.progress is not None:
@@ -93,13 +91,3 @@ def _pod(pod: PodState) -> str:
     restarts = f", {pod.restarts} restarts" if pod.restarts else ""
     why = f"  {pod.reason}{': ' if pod.message else ''}{pod.message}" if pod.reason else ""
     return f"{pod.role:9}  {pod.name}  {state}{restarts}{why}"
-
-
-def _when(job: SeenJob) -> str:
-    if job.started is None:
-        return ""
-    start = datetime.fromisoformat(job.started)
-    end = datetime.now(UTC) if job.ended is None else datetime.fromisoformat(job.ended)
-    took = "" if job.ended is None and job.is_over else duration((end - start).total_seconds())
-    told = f", {'for' if job.ended is None else 'took'} {took}" if took else ""
-    return f"{start:%Y-%m-%d %H:%M} UTC{told}"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import TypeVar
 
+from grokstudy.execution.remedies import Remedies, first_remedy
 from grokstudy.execution.remote_job import RemoteJob
 from grokstudy.spec.errors import BadInput, GrokstudyError, unknown
 from grokstudy.store.folder import StudyFolder
@@ -18,7 +19,7 @@ PROGRAM = "grokstudy"
 LAST_LINES = 8
 GLIMPSE_SECONDS = 5.0
 """A storage whose credentials are only on the nodes is asked for long before it refuses."""
-_REMEDIES = (
+_REMEDIES: Remedies = (
     (
         re.compile(r"No module named '?grokstudy"),
         "The cluster's nodes have no grokstudy. Bake it into their image, or submit with --ship-code.",
@@ -112,11 +113,7 @@ def last_lines(log: str, count: int = LAST_LINES) -> list[str]:
 
 def remedy(text: str) -> str | None:
     """What to do about a job that failed with this log or message; None if it is nothing that is known."""
-    for pattern, told in _REMEDIES:
-        match = pattern.search(text)
-        if match is not None:
-            return told.format(**match.groupdict())
-    return None
+    return first_remedy(text, _REMEDIES)
 
 
 def glimpse(storage: str, study: str, seconds: float = GLIMPSE_SECONDS) -> Activity | None:

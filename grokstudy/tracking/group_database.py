@@ -14,21 +14,22 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from grokstudy.spec.errors import BadInput, GrokstudyError
 from grokstudy.tracking.group_server import check_settings, use_login_settings
 from grokstudy.tracking.mlflow_api import MlflowException
 
+Result = TypeVar("Result")
 ADDRESS: Final = "MLFLOW_BACKEND_STORE_URI"
 DRIVER: Final = "postgresql+psycopg2://"
 LOCK: Final = 7_471_236
@@ -88,15 +89,7 @@ def wait(seconds: float = PATIENCE) -> None:
         NotReady: still so after `seconds`.
     """
     check_settings(os.environ)
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            check()
-            return
-        except NotReady:
-            if time.monotonic() > end:
-                raise
-            time.sleep(PAUSE)
+    _patiently(check, seconds)
 
 
 def main(words: list[str]) -> int:
@@ -143,20 +136,27 @@ def _schema(engine: Engine) -> str | None:
     return None if found is None else found[1]
 
 
-@contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """The block, while no other upgrade runs; waits for a database that has just been started."""
-    end = time.monotonic() + PATIENCE
+def _patiently(act: Callable[[], Result], seconds: float) -> Result:
+    """What it returns, tried again while it raises NotReady, for so long."""
+    end = time.monotonic() + seconds
     while True:
         try:
-            with _answering():
-                connection = engine.connect()
-            break
+            return act()
         except NotReady:
             if time.monotonic() > end:
                 raise
             time.sleep(PAUSE)
-    with connection, connection.begin():
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """The block, while no other upgrade runs; waits for a database that has just been started."""
+
+    def connected() -> Connection:
+        with _answering():
+            return engine.connect()
+
+    with _patiently(connected, PATIENCE) as connection, connection.begin():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         yield
 

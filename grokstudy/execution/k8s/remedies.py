@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 
 from grokstudy.execution.k8s.refusals import GUIDE
+from grokstudy.execution.remedies import Remedies, first_remedy
 
 _SECRETS = f"{GUIDE} lists every Secret with its keys"
-_REMEDIES = (
+_REMEDIES: Remedies = (
     (
         re.compile(r'secret "?(?P<name>[\w.-]+)"? not found', re.IGNORECASE),
         f"The Secret {{name}} is missing in this namespace: {_SECRETS}. The pod starts by itself once it is there.",
@@ -100,15 +101,7 @@ def remedies(texts: Iterable[str]) -> list[str]:
     """What to do about each of these messages where that is known, each remedy once."""
     found: dict[str, None] = {}
     for text in texts:
-        told = _remedy(text)
+        told = first_remedy(text, _REMEDIES)
         if told is not None:
             found[told] = None
     return list(found)
-
-
-def _remedy(text: str) -> str | None:
-    for pattern, told in _REMEDIES:
-        match = pattern.search(text)
-        if match is not None:
-            return told.format(**match.groupdict())
-    return None
