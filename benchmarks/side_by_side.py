@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import subprocess
 import sys
 import tempfile
 from collections import Counter, defaultdict
@@ -38,6 +39,8 @@ WD, FRAC = (0.1, 10.0), (0.3, 0.8)
 """Ends of the axes: the plane holds memorization, grokking and comprehension."""
 NAME = "side_by_side"
 AGREE = 0.9
+WARM = "import grokstudy.study.run, grokstudy.study.report, mlflow.tracking, ray.tune, torch"
+"""Run before both sides: whichever came first would else read the libraries of both from the disk."""
 
 Setting: TypeAlias = tuple[float, float]
 """Weight decay and train fraction, rounded."""
@@ -218,9 +221,10 @@ def main() -> None:
 def run(grid: Grid, to: Path) -> dict[str, object]:
     """Runs both sides and compares them."""
     ours, theirs = to / "grokstudy", to / "tune"
+    subprocess.run([sys.executable, "-c", WARM], check=True)
     script = Path(__file__).with_name("tune_baseline.py")
     sides = {
-        "grokstudy run": measured([sys.executable, "-m", "grokstudy.cli.app", "run", *grid.ours()], ours),
+        "grokstudy run": measured([sys.executable, "-m", "grokstudy.cli.entry", "run", *grid.ours()], ours),
         "Ray Tune, MLflow's callback": measured([sys.executable, script, *grid.theirs(), "--to", theirs], theirs),
     }
     curves = list(our_curves(ours)), list(their_curves(theirs))

@@ -164,11 +164,11 @@ def asked_study(
 def _run(
     spec: StudySpec, form: Format, mode: Mode, *, only_censored: bool = False, max_hours: float | None = None
 ) -> None:
-    from grokstudy.study.run import run_study
+    from grokstudy.study.begin import begin_study
 
     board, since = Board(study=spec.name), time.monotonic()
     with shown(board, mode, form):
-        result = run_study(spec, board, only_censored=only_censored, max_hours=max_hours)
+        result = begin_study(spec, board, only_censored=only_censored, max_hours=max_hours)
     folder = f"{result.folder.storage.uri}/{result.folder.name}"
     if form is Format.json:
         print_json(

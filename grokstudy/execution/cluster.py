@@ -45,6 +45,9 @@ class OnCluster:
         """
         return placed_on(self._nodes(), reserved(self._settings))
 
+    def prepare(self) -> None:
+        """The cluster runs already."""
+
     def run_packs(self, source: PackSource, name: str) -> None:
         """Runs packs until the source is exhausted or stopping.
 
@@ -69,6 +72,9 @@ class OnCluster:
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         self._connect()
         return mapped(function, items, self._settings)
+
+    def release(self) -> None:
+        """The cluster stays as it is."""
 
     def close(self) -> None:
         if self._connected:

@@ -23,11 +23,17 @@ class Executor(Protocol):
     def placement(self) -> tuple[Placed, ...]:
         """How many packs fit on each node now."""
 
+    def prepare(self) -> None:
+        """Packs will follow soon: begins to start what runs them, without waiting for it."""
+
     def run_packs(self, source: PackSource, name: str) -> None:
         """Runs packs until the source is exhausted or stopping."""
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Results as they come, in any order."""
+
+    def release(self) -> None:
+        """Neither packs nor items will follow: begins to stop what it started, without waiting for it."""
 
     def close(self) -> None:
         """Stops what it started, and nothing else."""

@@ -23,6 +23,9 @@ class Inline:
     def placement(self) -> tuple[Placed, ...]:
         return (Placed(node="this process", packs=1),)
 
+    def prepare(self) -> None:
+        """Nothing is to be started."""
+
     def run_packs(self, source: PackSource, name: str) -> None:
         while (job := source.next()) is not None:
             with contextlib.closing(work(job)) as progresses:
@@ -34,6 +37,9 @@ class Inline:
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         return map(function, items)
+
+    def release(self) -> None:
+        """Nothing was started."""
 
     def close(self) -> None:
         """Nothing was started."""

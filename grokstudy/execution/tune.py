@@ -31,16 +31,28 @@ from grokstudy.spec.settings import ClusterSettings
 from grokstudy.store.folder import StudyFolder
 
 REPORT_SECONDS = 2.0
+TUNE_READS = frozenset(name for name in class_cache.ENV_VARS_TO_PROPAGATE if not name.startswith("AWS_"))
+"""Variables that Tune gives its workers, without this process's credentials."""
 
 
-def run_on_tune(source: PackSource, settings: ClusterSettings, slots: int, name: str) -> None:
+def run_on_tune(
+    source: PackSource, settings: ClusterSettings, slots: int, name: str, *, environment: frozenset[str] = TUNE_READS
+) -> None:
     """Runs packs until the source is exhausted or stopping, `slots` at a time.
+
+    Args:
+        source: of the packs.
+        settings: what a pack reserves.
+        slots: packs at a time.
+        name: of this run of Tune.
+        environment: variables of this process that a worker is given. Without any, packs run in the workers that wait
+            since Ray started; with some, Ray starts new ones.
 
     Tune keeps its own state in a folder of this machine that is gone afterwards: other nodes need not see it, because
     no pack ever hands Tune a checkpoint.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that died is the source's business
-    _keep_credentials()
+    _give(environment)
     scratch = _scratch()
     try:
         tuner = tune.Tuner(
@@ -86,10 +98,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _keep_credentials() -> None:
+def _give(environment: frozenset[str]) -> None:
     """Tune would put the driver's keys on every worker's command line and on the dashboard; workers have their own."""
-    names = class_cache.ENV_VARS_TO_PROPAGATE
-    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if not name.startswith("AWS_")}
+    class_cache.ENV_VARS_TO_PROPAGATE = set(environment)
+    class_cache.DEFAULT_ENV_VARS = {}
 
 
 def _pack_trainable(config: Mapping[str, Any]) -> None:

@@ -152,12 +152,24 @@ def with_next_batch(plan: StudyPlan) -> StudyPlan:
 
 
 def run_study(
-    spec: StudySpec, board: Board, *, only_censored: bool = False, max_hours: float | None = None
+    spec: StudySpec,
+    board: Board,
+    execution: Executor | None = None,
+    *,
+    only_censored: bool = False,
+    max_hours: float | None = None,
 ) -> StudyResult:
     """Runs what is missing of a study, to its report.
 
     A first SIGINT lets running packs take a snapshot and ends the study in order, a second one at once; SIGTERM ends
     the process within 3 s as `held` says. Running it again goes on.
+
+    Args:
+        spec: the study.
+        board: where its progress is shown.
+        execution: where packs run, which the caller closes; None = what `cluster` says, for this run.
+        only_censored: extend only trials that have not generalised.
+        max_hours: ends the study in order after so long.
 
     Raises:
         BadInput: as `plan_study`.
@@ -166,7 +178,7 @@ def run_study(
     """
     if max_hours is not None and not max_hours > 0:
         raise BadInput(f"--max-hours: got {max_hours}, must be > 0.")
-    with executor(spec.cluster) as execution:
+    with executor(spec.cluster) if execution is None else contextlib.nullcontext(execution) as execution:
         plan = plan_study(spec, execution.slots(), only_censored=only_censored)
         board.where = plan.folder.where("")[:-1]
         with held(plan.folder, board) as lock:
@@ -198,6 +210,7 @@ def _run(plan: StudyPlan, execution: Executor, board: Board, max_hours: float | 
             if not stopped and spec.measures.names:
                 board.stage = "measuring"
                 stopped = _measured_until(interrupt, spec, execution, board, folder)
+            execution.release()
             lock.refuse_if_lost()
             projection.free()
             board.stage = "reporting"

@@ -35,7 +35,7 @@ class Cli:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Starts a command in a process group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "grokstudy.cli.app", *words],
+            [sys.executable, "-m", "grokstudy.cli.entry", *words],
             cwd=self.work,
             env=dict(self.env),
             stdout=subprocess.PIPE,
