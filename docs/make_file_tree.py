@@ -16,6 +16,7 @@ FOLDERS: Mapping[str, str] = {
     "grokstudy": "the package; imports go one way, in the order of this list",
     "grokstudy/cli": "verbs",
     "grokstudy/explorer": "the explorer",
+    "grokstudy/claims": "published results, judged by studies",
     "grokstudy/study": "the life of a study: propose, skip what is done, run, store, show, report",
     "grokstudy/phase": "censored statistics, phase diagrams, figures",
     "grokstudy/phase/inference": "what may be concluded: times, transitions and seeds, one fit each",

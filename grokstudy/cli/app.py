@@ -9,6 +9,7 @@ from rich.console import Console
 
 from grokstudy.cli import (
     browse,
+    claim,
     compare,
     critical,
     doctor,
@@ -19,6 +20,7 @@ from grokstudy.cli import (
     k8s,
     measure,
     phases,
+    problems,
     progress,
     read,
     report,
@@ -47,6 +49,8 @@ for verbs in (
     export,
     phases,
     compare,
+    claim,
+    problems,
     fit,
     progress,
     figure,

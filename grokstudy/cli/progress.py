@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grokstudy.cli.read import Storage, StudyName
-from grokstudy.cli.show import Format, err, out, print_rows
+from grokstudy.cli.show import Format, check_picture, err, out, print_rows
 from grokstudy.spec.errors import BadInput
 
 
@@ -39,7 +39,10 @@ def progress(
 
     if at is not None and (target is not None or trial is not None):
         raise BadInput("--at: looks at all trials; give it without --trial and --out.")
-    _check(target)
+    if target is not None:
+        from grokstudy.phase.export import PICTURES
+
+        check_picture(target, PICTURES)
     found = open(study, storage)
     with connect([found.folder]) as connection:
         if connection.execute("SELECT 1 FROM measures_long LIMIT 1").fetchone() is None:
@@ -65,17 +68,3 @@ def progress(
     print_rows(table, format, None, most=None)
     if format is Format.table:
         err.print(f"trial {seen.trial_id}; a picture: --out progress.png; which measure foretells t_gen: --at STEP.")
-
-
-def _check(target: Path | None) -> None:
-    """Refuses a target before anything is read."""
-    from grokstudy.phase.export import PICTURES
-    from grokstudy.spec.errors import nearest
-
-    if target is None:
-        return
-    suffix = target.suffix.lower()
-    if suffix not in PICTURES:
-        raise BadInput(f"--out: got '{target}'{nearest(suffix, PICTURES)} It must end in {', '.join(PICTURES)}.")
-    if not target.parent.is_dir():
-        raise BadInput(f"--out: the folder '{target.parent}' does not exist; create it first.")

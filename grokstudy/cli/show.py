@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,15 @@ def check_document(form: Format) -> None:
     """Refuses the formats of rows where there is one document. Raises BadInput."""
     if form not in (Format.table, Format.json):
         raise BadInput(f"--format: got {form.value}, must be table or json.")
+
+
+def check_picture(target: Path, suffixes: Sequence[str]) -> None:
+    """Refuses a target of a picture before anything is read. Raises BadInput."""
+    suffix = target.suffix.lower()
+    if suffix not in suffixes:
+        raise BadInput(f"--out: got '{target}'{nearest(suffix, suffixes)} It must end in {', '.join(suffixes)}.")
+    if not target.parent.is_dir():
+        raise BadInput(f"--out: the folder '{target.parent}' does not exist; create it first.")
 
 
 def size(count: int) -> str:

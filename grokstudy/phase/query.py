@@ -26,7 +26,7 @@ STATISTICS: tuple[str, ...] = (*SHARES, "t_mem", "t_gen", "log10_delay_ratio", "
 """Values that every study has; any column of trials and any measure is a value too."""
 BOUNDARIES: tuple[str, ...] = ("logistic", "gp", "none")
 """How the line p_gen = .5 over cells is found."""
-_FACTS = (
+FACTS = (
     *("trial_id", "study", "seed", "budget", "steps_run", "status"),
     *("t_mem", "t_gen", "t_lose", "diverged_step", "test_loss"),
 )
@@ -208,7 +208,7 @@ def _needed(
     settings = columns.config_paths(names)
     others = [path for path in settings if path not in (*drawn, *held)]
     value = [name for name in names if name == query.value or (name in settings and _leaf(name) == query.value)]
-    wanted = (*_FACTS, *drawn, *held, *columns.varying(connection, "trials", others), *value)
+    wanted = (*FACTS, *drawn, *held, *columns.varying(connection, "trials", others), *value)
     return _by_id(connection, [name for name in dict.fromkeys(wanted) if name in names])
 
 

@@ -44,7 +44,10 @@ NUMERICS = ("dtype",)
 CHOICES = ("preset", "study")
 OPTION = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})*", re.ASCII)
 """Names of a group's options: no way out of the group's folder."""
-SETTINGS = ("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "early_end", "measures", "source")
+SETTINGS = (
+    *("name", "seed", "seeds", "batch_size", "budget", "axes", "checkpoint", "early_end", "measures", "source"),
+    "claim",
+)
 """Top-level keys of a config that are not groups with options."""
 
 
@@ -83,7 +86,8 @@ def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: 
         if key not in (*_group_names(), *SETTINGS):
             raise BadInput(f"{key}: no such setting{nearest(key, SETTINGS)} Allowed: {', '.join(SETTINGS)} and groups.")
     chosen = {o.key_or_group: str(o.value()) for o in parsed.fixed if o.key_or_group in CHOICES}
-    default_name = name or config["name"] or chosen.get("study") or chosen.get("preset") or "study"
+    study = chosen.get("study", "").rpartition("/")[2]  # study=claims/parity is called parity
+    default_name = name or config["name"] or study or chosen.get("preset") or "study"
     return decode_study({**config, "name": default_name}, _axes(config, parsed))
 
 
@@ -114,7 +118,7 @@ def decode_study(config: Mapping[str, Any], axes: Sequence[Axis]) -> StudySpec:
 def options(group: str, config_dir: Path | None = None) -> list[str]:
     """Names that a config group offers. The `none` of preset and study is only what stands in for none chosen."""
     own = plugins.names(GROUPS[group]) if group in GROUPS else []
-    return sorted({*_yaml_names(group, config_dir), *own} - ({"none"} if group in CHOICES else set()))
+    return sorted({*yaml_names(group, config_dir), *own} - ({"none"} if group in CHOICES else set()))
 
 
 def _is_option(value: object) -> bool:
@@ -169,7 +173,7 @@ def _register_plugins(config_dir: Path | None) -> None:
     """Offers the defaults of every plug-in without a YAML of its own as a config option: a new plug-in is one file."""
     store = ConfigStore.instance()
     for group, room in GROUPS.items():
-        for option in set(plugins.names(room)) - set(_yaml_names(group, config_dir)):
+        for option in set(plugins.names(room)) - set(yaml_names(group, config_dir)):
             fields = dataclasses.fields(plugins.load(room, option))
             defaults = {f.name: "???" if f.default is dataclasses.MISSING else _yaml(f.default) for f in fields}
             store.store(group=group, name=option, node={"name": option, **defaults})
@@ -177,8 +181,9 @@ def _register_plugins(config_dir: Path | None) -> None:
     store.store(group="regularization", name="every_term", node=terms)
 
 
-def _yaml_names(group: str, config_dir: Path | None) -> list[str]:
-    shipped = importlib.resources.files("grokstudy.conf") / group
+def yaml_names(group: str, config_dir: Path | None) -> list[str]:
+    """The files of a folder of `conf/`, and of the user's own folder of that name."""
+    shipped = importlib.resources.files("grokstudy.conf").joinpath(*group.split("/"))
     names = [Path(entry.name).stem for entry in shipped.iterdir() if entry.name.endswith(".yaml")]
     return names + ([path.stem for path in (config_dir / group).glob("*.yaml")] if config_dir else [])
 

@@ -22,15 +22,28 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.parts import ROW_GROUP, SETTLED, Kind, encode_batches
 
 
-def copy_rows(source: StudyFolder, target: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> None:
+def copy_rows(
+    source: StudyFolder,
+    target: StudyFolder,
+    kind: Kind,
+    trial_ids: Collection[str],
+    columns: Collection[str] | None = None,
+) -> None:
     """Writes the counting rows of these trials into the target as one part.
+
+    Args:
+        source: the study that is read.
+        target: the study that is written.
+        kind: of rows.
+        trial_ids: the trials.
+        columns: those whose values are kept, the others are NULL; None = all.
 
     Raises:
         DamagedFile: a part of the source cannot be read: the copy would lack rows without showing it.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            data = _encoded(source, kind, trial_ids)
+            data = _encoded(source, kind, trial_ids, columns)
         except (FileNotFoundError, duckdb.IOException):  # compacted between listing and reading
             if attempt == ATTEMPTS:
                 raise
@@ -50,7 +63,7 @@ def copy_checkpoints(source: StudyFolder, target: StudyFolder, rows: Sequence[Ch
     target.put_index([dataclasses.replace(row, file=names[row.file]) for row in rows])
 
 
-def _encoded(source: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> bytes:
+def _encoded(source: StudyFolder, kind: Kind, trial_ids: Collection[str], columns: Collection[str] | None) -> bytes:
     files = PartFiles.of([source], kind)
     refuse(files.damaged)
     with database() as connection:
@@ -60,7 +73,9 @@ def _encoded(source: StudyFolder, kind: Kind, trial_ids: Collection[str]) -> byt
             f"ORDER BY {ORDERS[kind]}"
         ).to_arrow_reader(ROW_GROUP)
         # A column without any value keeps its open type, which unites with the type it has in other parts.
-        types = [field.with_type(pa.null()) if field.name in files.valueless else field for field in reader.schema]
+        empty = {name for name in reader.schema.names if columns is not None and name not in columns}
+        empty |= set(files.valueless)
+        types = [field.with_type(pa.null()) if field.name in empty else field for field in reader.schema]
         schema = pa.schema(types, SETTLED)
         return encode_batches(schema, _retyped(reader, schema))
 

@@ -90,6 +90,10 @@ class StudyFolder:
         names = [key.removeprefix(f"{self.name}/") for key in keys]
         return [name for name in names if name.startswith(prefix) and name.endswith(".parquet")]
 
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(self.storage.size(self.key(name)) for name in self.names(""))
+
     def delete(self, names: Sequence[str]) -> None:
         self.storage.delete([self.key(name) for name in names])
 

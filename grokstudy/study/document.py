@@ -33,6 +33,8 @@ from grokstudy.store.seal import sealed
 
 FILE = "study.yaml"
 VERSIONS = ("torch", "ray", "mlflow", "optuna", "numpy", "hydra-core", "duckdb", "pyarrow")
+PRIVATE = ("storage", "tracking", "cluster")
+"""Records of study.yaml that say where it ran and change no number: addresses and paths stay at home."""
 _UNREADABLE = (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, AssertionError)
 """What a file that is no study raises while it is read."""
 RECORDS: Mapping[str, type] = {
@@ -231,3 +233,17 @@ def _versions() -> dict[str, str]:
     return {"grokstudy": importlib.metadata.version("grokstudy")} | {
         name: importlib.metadata.version(name) for name in VERSIONS
     }
+
+
+def without_places(source: StudyFolder, name: str) -> str:
+    """A settings file of a study without this machine's paths and addresses.
+
+    Raises:
+        DamagedFile: it cannot be read.
+    """
+    try:
+        document = bounded_yaml.load(source.get_text(name) or "")
+        return bounded_yaml.dump({key: value for key, value in document.items() if key not in PRIVATE})
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DamagedFile(f"{source.where(name)}: not readable settings ({reason}). Restore or delete it.") from error

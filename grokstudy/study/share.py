@@ -6,24 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import yaml
-
 from grokstudy.measure_jobs.plan import last_generalised
-from grokstudy.spec import bounded_yaml
-from grokstudy.spec.errors import DamagedFile, unknown
+from grokstudy.spec.errors import unknown
 from grokstudy.spec.outcome import LABELS
 from grokstudy.spec.rows import CheckpointRow
 from grokstudy.store.checkpoints import checkpoints
 from grokstudy.store.copy import copy_checkpoints, copy_rows
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
-from grokstudy.study.document import FILE
+from grokstudy.study.document import FILE, without_places
 from grokstudy.study.new_folder import new_folder
 from grokstudy.study.proposals import ENDING
 
 Weights = Literal["none", "final", "all"]
-PRIVATE = ("storage", "tracking", "cluster")
-"""Records of study.yaml that say where it ran and change no number: addresses and paths stay at home."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +62,10 @@ def share_study(source: StudyFolder, to: str, weights: str = "final") -> Shared:
         for name in source.names("report"):
             target.put_bytes(name, source.get_bytes(name) or b"")
         for name in source.names("attempts"):
-            target.put_text(name, _without_places(source, name))
+            target.put_text(name, without_places(source, name))
         target.put_text("README.md", _readme(source.name, outcomes, weights, len(rows)))
-        target.put_text(FILE, _without_places(source, FILE))
-    size = sum(target.storage.size(target.key(name)) for name in target.names(""))
-    return Shared(folder=target, trials=len(identities), checkpoints=len(rows), size=size)
+        target.put_text(FILE, without_places(source, FILE))
+    return Shared(folder=target, trials=len(identities), checkpoints=len(rows), size=target.size())
 
 
 def _chosen(source: StudyFolder, weights: str) -> Sequence[CheckpointRow]:
@@ -89,15 +83,6 @@ def _chosen(source: StudyFolder, weights: str) -> Sequence[CheckpointRow]:
     ends = [row for own in stored.values() for row in (own[0], own[-1])]
     files = {row.file for row in (*ends, *generalised.values())}
     return [row for row in rows if row.file in files]
-
-
-def _without_places(source: StudyFolder, name: str) -> str:
-    try:
-        document = bounded_yaml.load(source.get_text(name) or "")
-        return bounded_yaml.dump({key: value for key, value in document.items() if key not in PRIVATE})
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DamagedFile(f"{source.where(name)}: not readable settings ({reason}). Restore or delete it.") from error
 
 
 def _readme(name: str, outcomes: dict[str, int], weights: str, rows: int) -> str:

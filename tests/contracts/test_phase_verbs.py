@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from phase_planted import connected, trial
 
-from grokstudy.cli import progress as progress_verb
 from grokstudy.cli.phases import fixed_settings
+from grokstudy.cli.show import check_picture
+from grokstudy.phase.export import PICTURES
 from grokstudy.phase.progress import LEAST_TRIALS, foretelling
 from grokstudy.spec.errors import BadInput
 
@@ -60,4 +61,4 @@ def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_read(
     tmp_path: Path, name: str, words: str
 ) -> None:
     with pytest.raises(BadInput, match=words):
-        progress_verb._check(tmp_path / name)
+        check_picture(tmp_path / name, PICTURES)

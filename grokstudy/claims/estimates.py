@@ -1,0 +1,196 @@
+"""One number with an interval from one number per seed: what a claim's check is judged by.
+
+A seed is the unit of replication everywhere: a slope is fitted within each seed, and the interval is over seeds. What
+was not seen (NULL) is an amount beyond every other for a median, and makes any other mean unknowable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.special import bdtr, stdtrit  # scipy.stats takes a second to load
+
+from grokstudy.phase.logistic import Design, fit_logistic
+from grokstudy.phase.statistics import wilson
+from grokstudy.spec.claim import Estimate
+from grokstudy.spec.errors import BadInput
+
+CONFIDENCE = 0.95
+Values: TypeAlias = Float[np.ndarray, " units"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A number, what it lies between with 95 % confidence, and of how many units it is made."""
+
+    effect: float | None
+    """None where the units do not tell it."""
+    low: float | None
+    """None = no bound."""
+    high: float | None
+    units: int
+    unseen: int = 0
+    """Units without a value."""
+
+
+def estimated(rows: pd.DataFrame, estimate: Estimate) -> Effect:
+    """The effect of a check.
+
+    Args:
+        rows: `value`; for slope, spearman and crossing also `x`, and `seed` for the first two.
+        estimate: which number.
+
+    Raises:
+        BadInput: a column is missing.
+    """
+    for column in _COLUMNS[estimate]:
+        if column not in rows:
+            raise BadInput(f"sql: the SELECT has no column `{column}`, which estimate={estimate} reads.")
+    if rows.empty:
+        return Effect(effect=None, low=None, high=None, units=0)
+    return _ESTIMATES[estimate](rows)
+
+
+def _share(rows: pd.DataFrame) -> Effect:
+    """Share of units that hold, with Wilson's interval; a unit that is not known counts on neither side."""
+    values = _values(rows)
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return Effect(effect=None, low=None, high=None, units=0, unseen=len(values))
+    low, high = wilson(float(known.sum()), len(known), CONFIDENCE)
+    return Effect(effect=float(known.mean()), low=low, high=high, units=len(known), unseen=len(values) - len(known))
+
+
+def _mean(rows: pd.DataFrame) -> Effect:
+    return _of_means(_values(rows))
+
+
+def _geometric_mean(rows: pd.DataFrame) -> Effect:
+    """The same on a logarithmic scale, as times are compared. Zeros and less are not seen."""
+    values = _values(rows)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(values > 0, np.log(values), np.nan)
+    found = _of_means(logs)
+    return dataclasses.replace(found, effect=_exp(found.effect), low=_exp(found.low), high=_exp(found.high))
+
+
+def _median(rows: pd.DataFrame) -> Effect:
+    """The median with the interval between order statistics that covers it in 95 % of all samples.
+
+    With fewer than six units no two order statistics do: then one end, or both, is open.
+    Source: David & Nagaraja 2003, Order Statistics, section 7.1.
+    """
+    values = _values(rows)
+    ordered = np.sort(np.where(np.isnan(values), np.inf, values))
+    n = len(ordered)
+    below = bdtr(np.arange(n), n, 0.5)  # P(at most so many units lie below the median)
+    rank = int((below <= (1 - CONFIDENCE) / 2).sum())  # so that fewer than `rank` of them do in at most 2.5 %
+    inside = rank >= 1
+    middle = float(np.quantile(ordered, 0.5, method="inverted_cdf" if np.isinf(ordered).any() else "linear"))
+    return Effect(
+        effect=_finite(middle),
+        low=_finite(ordered[rank - 1]) if inside else None,
+        high=_finite(ordered[n - rank]) if inside else None,
+        units=n,
+        unseen=int(np.isnan(values).sum()),
+    )
+
+
+def _slope(rows: pd.DataFrame) -> Effect:
+    """Slope of log value against log x within each seed; then the mean over seeds."""
+    return _of_seeds(rows, lambda x, y: float(np.polyfit(np.log(x), np.log(y), 1)[0]), positive=True)
+
+
+def _spearman(rows: pd.DataFrame) -> Effect:
+    """Rank correlation of value and x within each seed; then the mean over seeds."""
+    return _of_seeds(rows, lambda x, y: float(pd.Series(x).corr(pd.Series(y), method="spearman")), positive=False)
+
+
+def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float], *, positive: bool) -> Effect:
+    per_seed, unseen = [], 0
+    for _, own in rows.groupby("seed"):
+        x, y = (own[name].to_numpy(dtype=float) for name in ("x", "value"))
+        seen = ~(np.isnan(x) | np.isnan(y))
+        if positive:
+            seen &= (x > 0) & (y > 0)
+        unseen += int((~seen).sum())
+        per_seed.append(fit(x[seen], y[seen]) if len(np.unique(x[seen])) >= 3 else np.nan)
+    return dataclasses.replace(_of_means(np.array(per_seed)), unseen=unseen)
+
+
+def _crossing(rows: pd.DataFrame) -> Effect:
+    """x at which half of the units hold: a logistic curve, its interval by the delta method.
+
+    Where the units part without overlap the curve is a step, known to lie between the two nearest x.
+    """
+    x, value = rows["x"].to_numpy(dtype=float), _values(rows)
+    seen = ~(np.isnan(x) | np.isnan(value))
+    x, holds = x[seen], value[seen] > 0.5
+    unknown = Effect(effect=None, low=None, high=None, units=len(x), unseen=int((~seen).sum()))
+    if holds.all() or not holds.any():
+        return unknown
+    for below, above in ((x[~holds], x[holds]), (x[holds], x[~holds])):
+        if below.max() < above.min():
+            ends = float(below.max()), float(above.min())
+            return dataclasses.replace(unknown, effect=sum(ends) / 2, low=ends[0], high=ends[1])
+    at, half = _logistic_crossing(x, holds)
+    return dataclasses.replace(unknown, effect=at, low=at - half, high=at + half)
+
+
+def _logistic_crossing(x: Values, holds: Bool[np.ndarray, " units"]) -> tuple[float, float]:
+    """The crossing and half of its interval."""
+    centre, scale = x.mean(), x.std()
+    rows = np.stack([np.ones_like(x), (x - centre) / scale], 1)
+    fit = fit_logistic(Design(rows=rows, generalised=holds.astype(int), trials=np.ones(len(x), dtype=int)))
+    at = -fit.coefficients[0] / fit.coefficients[1]
+    gradient = np.array([-1, -at]) / fit.coefficients[1]
+    half = math.sqrt(gradient @ fit.covariance @ gradient) * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    return float(centre + scale * at), float(scale * half)
+
+
+def _of_means(values: Values) -> Effect:
+    """Mean of the units with Student's interval; unknown as soon as one unit is."""
+    n, unseen = len(values), int(np.isnan(values).sum())
+    if unseen or not n:
+        return Effect(effect=None, low=None, high=None, units=n - unseen, unseen=unseen)
+    mean = float(values.mean())
+    if n == 1:
+        return Effect(effect=mean, low=None, high=None, units=1)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * values.std(ddof=1) / math.sqrt(n))
+    return Effect(effect=mean, low=mean - half, high=mean + half, units=n)
+
+
+def _values(rows: pd.DataFrame) -> Values:
+    values: Values = rows["value"].astype(float).to_numpy(dtype=float, na_value=np.nan)
+    return values
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _exp(value: float | None) -> float | None:
+    return None if value is None else math.exp(value)
+
+
+_ESTIMATES: Mapping[Estimate, Callable[[pd.DataFrame], Effect]] = {
+    "share": _share,
+    "mean": _mean,
+    "geometric_mean": _geometric_mean,
+    "median": _median,
+    "slope": _slope,
+    "spearman": _spearman,
+    "crossing": _crossing,
+}
+_COLUMNS: Mapping[Estimate, tuple[str, ...]] = {
+    **dict.fromkeys(("share", "mean", "geometric_mean", "median"), ("value",)),
+    **dict.fromkeys(("slope", "spearman"), ("value", "x", "seed")),
+    "crossing": ("value", "x"),
+}

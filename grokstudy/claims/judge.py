@@ -1,0 +1,143 @@
+"""Checks against rows under any tau, R, T: effect, interval, verdict. Nothing is trained here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from grokstudy.claims.estimates import Effect, estimated
+from grokstudy.phase import times
+from grokstudy.phase.columns import columns_of
+from grokstudy.phase.query import FACTS, trial_table
+from grokstudy.phase.rule import parse_rule
+from grokstudy.spec.claim import MAIN, ClaimCheck, ClaimRecord
+from grokstudy.spec.errors import BadInput
+from grokstudy.store.folder import StudyFolder
+from grokstudy.store.sql_check import check
+from grokstudy.store.views import VIEWS
+
+Verdict = Literal["reproduced", "not reproduced", "undecided", "not run"]
+_WORST: tuple[Verdict, ...] = ("reproduced", "undecided", "not reproduced")
+_TIMES = ("t_mem", "t_gen", "t_lose", "delay_ratio", "retention", "outcome", "determined", "censored_at")
+"""Columns of `trials` that are read again under the thresholds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """What an outcome is read under: accuracy, ratio, steps, rule in place of the accuracy."""
+
+    tau: float
+    ratio: float
+    budget: int | None = None
+    rule: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A check and what came out."""
+
+    check: ClaimCheck
+    found: Effect
+
+    @property
+    def verdict(self) -> Verdict:
+        """Reproduced if the whole interval is equivalent, not reproduced if none of it is."""
+        low, high = self.check.equivalence
+        if self.found.effect is None:
+            return "undecided"
+        ours = (_or(self.found.low, -np.inf), _or(self.found.high, np.inf))
+        theirs = (_or(low, -np.inf), _or(high, np.inf))
+        if theirs[0] <= ours[0] and ours[1] <= theirs[1]:
+            return "reproduced"
+        return "not reproduced" if ours[1] < theirs[0] or theirs[1] < ours[0] else "undecided"
+
+
+def overall(judged: Sequence[Judged]) -> Verdict:
+    """Of all checks, controls included: an effect that its control shows too is not shown.
+
+    Not run if no check has a row: trials of a study that claims share may say nothing about this one yet.
+    """
+    if all(one.found.units + one.found.unseen == 0 for one in judged):
+        return "not run"
+    return max((one.verdict for one in judged), key=_WORST.index)
+
+
+def judged_by(connection: duckdb.DuckDBPyConnection, record: ClaimRecord) -> tuple[Judged, ...]:
+    """Every check of a claim, asked of a connection `with_arms`.
+
+    Raises:
+        BadInput: a SELECT cannot be answered, e.g. because an arm or a measure is missing.
+    """
+    return tuple(
+        Judged(check=check, found=estimated(rows_of(connection, check.sql, check.name), check.estimate))
+        for check in record.checks
+    )
+
+
+def rows_of(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> pd.DataFrame:
+    """The rows of one SELECT of a claim, which reads the views and nothing else; sorted, so that equal rows give equal
+    sums to the last bit.
+
+    Raises:
+        BadInput: it is something else, or fails; named after its check.
+    """
+    check(sql, VIEWS)
+    try:
+        rows = connection.sql(sql).df()
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise BadInput(f"sql of '{name}': {reason} Its arms must have been run and measured.") from error
+    return rows.sort_values(list(rows.columns), ignore_index=True)
+
+
+def with_arms(
+    connection: duckdb.DuckDBPyConnection, folders: Mapping[str, StudyFolder], thresholds: Thresholds
+) -> None:
+    """Puts in the place of `trials` a view with a column `arm` and with times and outcomes under the thresholds."""
+    table = trial_table(connection, FACTS)
+    arm = {folder.name: name for name, folder in folders.items()}
+    frames = [_read(connection, own, thresholds, arm[str(study)]) for study, own in table.groupby("study")]
+    if not frames:
+        raise BadInput("claim: there are no trials yet; `grokstudy claim run` makes them.")
+    frame = pd.concat(frames)
+    frame["delay_ratio"] = times.delay_ratio(frame["t_mem"].to_numpy(), frame["t_gen"].to_numpy())
+    frame["arm"] = frame["study"].map(arm)
+    for name in ("retention", "outcome"):
+        frame[name] = frame[name].astype(str)
+    kept = frame[["trial_id", "study", "arm", *_TIMES]]
+    connection.register("_claim_times", pa.Table.from_pandas(kept, preserve_index=False))
+    schema = connection.execute("SELECT current_schema()").fetchall()[0][0]
+    own = [name for name in columns_of(connection, "trials") if name not in _TIMES]
+    columns = ", ".join(f'v."{name}"' for name in own)
+    again = ", ".join(f"n.{name}" for name in ("arm", *_TIMES))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW trials AS SELECT {columns}, {again} "
+        f"FROM {schema}.trials v JOIN _claim_times n USING (trial_id, study)"
+    )
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, trials: pd.DataFrame, thresholds: Thresholds, arm: str
+) -> pd.DataFrame:
+    """One study's trials as they stand at T; at its own end where an arm was planned shorter than the T asked for.
+
+    Raises:
+        BadInput: the main study was not watched until T.
+    """
+    asked = thresholds.budget
+    if asked is not None and arm != MAIN:
+        asked = min(asked, int(trials["steps_run"].max()))
+    rule = None if thresholds.rule is None else parse_rule(thresholds.rule)
+    read = times.reread(connection, trials["trial_id"], thresholds.tau, rule)
+    again = trials.drop(columns=list(read.columns)).merge(read, left_on="trial_id", right_index=True, how="left")
+    return times.cut(again, times.common_budget(again, asked), thresholds.ratio)
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

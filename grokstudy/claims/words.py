@@ -1,0 +1,40 @@
+"""Numbers, intervals and verdicts as people read them."""
+
+from __future__ import annotations
+
+from grokstudy.claims.estimates import Effect
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; thousands with a comma."""
+    if value is None:
+        return "?"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{float(f'{value:.3g}'):,.0f}" if abs(value) < 1e7 else f"{value:.2e}"
+    return f"{value:.3g}"
+
+
+def interval(found: Effect) -> str:
+    """`412 (380 to 447, n 5)`; an end that nothing bounds is open."""
+    if found.effect is None:
+        return f"not seen in {found.unseen} of {found.units + found.unseen}" if found.unseen else "no trials"
+    low = "..." if found.low is None else number(found.low)
+    high = "..." if found.high is None else number(found.high)
+    return f"{number(found.effect)} ({low} to {high}, n {found.units})"
+
+
+def bounds(equivalence: tuple[float | None, float | None]) -> str:
+    """`36 to 60`, `at least 5`, `at most 0.3`."""
+    low, high = equivalence
+    if low is None:
+        return f"at most {number(high)}"
+    return f"at least {number(low)}" if high is None else f"{number(low)} to {number(high)}"
+
+
+def duration(seconds: float) -> str:
+    """Of computing, on one core."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,237 @@
+"""The verbs of `claim`: published results as studies that judge them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from grokstudy.cli.claim_show import describe, document, show_account
+from grokstudy.cli.live import Mode, Progress, shown
+from grokstudy.cli.read import Budget, Rule, Storage
+from grokstudy.cli.run import GOES_ON, INTERRUPTED, ConfigDir, polite
+from grokstudy.cli.show import Format, check_document, check_picture, err, out, print_entries, print_json
+from grokstudy.spec.errors import BadInput
+from grokstudy.study.board import Board
+
+if TYPE_CHECKING:
+    from grokstudy.claims.account import Account
+    from grokstudy.claims.library import Claim
+    from grokstudy.spec.study import StudySpec
+
+verbs = typer.Typer(
+    name="claim", help="Published results as studies that judge them (docs/claims.md).", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(help="of a file in conf/study/claims/", metavar="NAME")]
+Words = Annotated[list[str] | None, typer.Argument(help="settings for all arms, e.g. cluster=none seed='seeds(9)'")]
+Output = Annotated[Format, typer.Option("--format", help="table, or json: one document on stdout")]
+Tau = Annotated[float | None, typer.Option("--tau", help="accuracy of t_mem and t_gen; default the claim's")]
+Ratio = Annotated[
+    float | None, typer.Option("--ratio", help="R: t_gen / t_mem from which it is grokking; default the claim's")
+]
+Results = Annotated[
+    Path | None, typer.Option("--results", help="committed results; default docs/claims of the repository")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the verbs."""
+    for verb in (list_, run, show, keep, report):
+        verbs.command(verb.__name__.rstrip("_"))(verb)
+    app.add_typer(verbs)
+
+
+def list_(config_dir: ConfigDir = None, results: Results = None, format: Output = Format.table) -> None:
+    """Every claim with its verdict by the committed results, its cost and its source.
+
+    Example: grokstudy claim list
+    """
+    from grokstudy.claims.library import every
+
+    check_document(format)
+    claims = every(config_dir)
+    found = _accounts(claims, results)
+    if format is Format.json:
+        print_json([document(claim, found.get(claim.name)) for claim in claims])
+        return
+    entries = []
+    for claim in claims:
+        verdict = found[claim.name].verdict if claim.name in found else "not run"
+        line = f"{claim.record.number}. {claim.record.statement} ({claim.record.cost}, {verdict})"
+        entries.append((claim.name, [line, claim.record.source]))
+    print_entries(entries)
+
+
+def run(
+    name: Name,
+    words: Words = None,
+    tau: Tau = None,
+    ratio: Ratio = None,
+    budget: Budget = None,
+    rule: Rule = None,
+    max_hours: Annotated[float | None, typer.Option("--max-hours", help="stop in time; run again to go on")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done and its cost")] = False,
+    config_dir: ConfigDir = None,
+    format: Output = Format.table,
+    progress: Progress = Mode.auto,
+) -> None:
+    """Runs what is missing of a claim's studies, its controls included, and judges it; again = resume.
+
+    Example: grokstudy claim run parity --max-hours 0.5
+    """
+    from grokstudy.claims.library import load
+
+    check_document(format)
+    with polite():
+        claim = load(name, config_dir)
+        studies = claim.composed(words or [])
+        if dry_run:
+            describe(claim, studies, format)
+            return
+        until = None if max_hours is None else time.monotonic() + max_hours * 3600
+        for spec in studies.values():
+            if until is None or time.monotonic() < until:
+                _train(spec, until, format, progress)
+    root = next(iter(studies.values())).storage.root
+    account = _account(claim, root, tau, ratio, budget, rule, None)
+    show_account(account, studies, format)
+
+
+def show(
+    name: Name,
+    tau: Tau = None,
+    ratio: Ratio = None,
+    budget: Budget = None,
+    rule: Rule = None,
+    target: Annotated[Path | None, typer.Option("--out", help="the figure: .png .svg .pdf")] = None,
+    storage: Storage = None,
+    results: Results = None,
+    config_dir: ConfigDir = None,
+    format: Output = Format.table,
+) -> None:
+    """Judges a claim under any thresholds, without training: by what was run here, else by the committed results.
+
+    Example: grokstudy claim show parity --tau .9 --out parity.pdf
+    """
+    from grokstudy.claims.library import load
+    from grokstudy.claims.results import committed_root
+    from grokstudy.study.api import storage_root
+
+    check_document(format)
+    if target is not None:
+        check_picture(target, (".png", ".svg", ".pdf"))
+    claim = load(name, config_dir)
+    account = _account(claim, storage_root(storage), tau, ratio, budget, rule, results or committed_root())
+    show_account(account, claim.composed(), format)
+    if target is not None:
+        from grokstudy.claims.figure import save_claim_figure
+
+        save_claim_figure(account, target)
+
+
+def keep(
+    names: Annotated[list[str], typer.Argument(help="claims that were run here", metavar="NAME...")],
+    storage: Storage = None,
+    results: Results = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Writes what was run here to the committed results: trials, accuracies and measures, as small Parquet files.
+
+    Example: grokstudy claim keep parity
+    """
+    from grokstudy.claims.library import every, load
+    from grokstudy.claims.results import here
+    from grokstudy.claims.results import keep as write
+    from grokstudy.cli.show import size
+    from grokstudy.study.api import storage_root
+
+    target, root = _root(results), storage_root(storage)
+    for name in names:
+        claim = load(name, config_dir)
+        folders = here(claim, root)
+        if folders is None:
+            raise BadInput(
+                f"claim: {name} has not been run under {root}, or not all of it; `grokstudy claim run {name}` goes on."
+            )
+        sharing = [other for other in every(config_dir) if other.study == claim.study]
+        out.print(f"{name}: {size(write(sharing, folders, target))} in {target}", markup=False)
+
+
+def report(
+    target: Annotated[
+        Path | None, typer.Option("--out", help="the page; default docs/claims.md of the repository")
+    ] = None,
+    results: Results = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Writes the table of all claims with their figures from the committed results; nothing is trained.
+
+    Example: grokstudy claim report
+    """
+    from grokstudy.claims.document import write_document
+    from grokstudy.claims.library import every
+
+    root = _root(results)
+    page = target or root.with_suffix(".md")
+    claims = every(config_dir)
+    figures = page.parent / "images" / "claims"
+    written = write_document(claims, _accounts(claims, root), page, figures)
+    out.print(f"{page} and {len(written) - 1} figures in {figures}", markup=False)
+
+
+def _train(spec: StudySpec, until: float | None, form: Format, mode: Mode) -> None:
+    """Runs what is missing of one arm.
+
+    Raises:
+        typer.Exit: it was interrupted.
+    """
+    from grokstudy.study.begin import begin_study
+
+    hours = None if until is None else (until - time.monotonic()) / 3600
+    board = Board(study=spec.name)
+    with shown(board, mode, form):
+        result = begin_study(spec, board, max_hours=hours)
+    if result.stopped and until is None:
+        err.print(f"{spec.name}: stopped. {GOES_ON}", markup=False)
+        raise typer.Exit(INTERRUPTED)
+
+
+def _account(
+    claim: Claim,
+    root: str,
+    tau: float | None,
+    ratio: float | None,
+    budget: int | None,
+    rule: str | None,
+    committed: Path | None,
+) -> Account:
+    from grokstudy.claims.account import account, thresholds_of
+    from grokstudy.claims.results import found
+
+    return account(claim, found(claim, root, committed), thresholds_of(claim, tau, ratio, budget, rule))
+
+
+def _accounts(claims: list[Claim], results: Path | None) -> dict[str, Account]:
+    """Of the claims that have committed results."""
+    from grokstudy.claims.account import account, thresholds_of
+    from grokstudy.claims.results import committed_root, here
+
+    root = results or committed_root()
+    folders = {} if root is None else {claim.name: here(claim, str(root)) for claim in claims}
+    return {
+        claim.name: account(claim, own, thresholds_of(claim))
+        for claim in claims
+        if (own := folders.get(claim.name)) is not None
+    }
+
+
+def _root(results: Path | None) -> Path:
+    from grokstudy.claims.results import committed_root
+
+    root = results or committed_root()
+    if root is None:
+        raise BadInput("--results: there is no docs/claims beside this installation; give the folder of the results.")
+    return root

@@ -1,0 +1,134 @@
+"""A claim from its config to the committed page: run, judged under other thresholds, kept, reported."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .conftest import Cli
+
+CLAIM = """
+# @package _global_
+# Small but real: quad23 generalises late at weight decay 1, never under random labels.
+defaults:
+  - override /preset: quad23
+source: "Gromov 2023 (arXiv 2301.02679)"
+axes: {seed: "seeds(3)"}
+budget: 900
+checkpoint: {ring: false}
+claim:
+  number: "900"
+  statement: A quadratic network at p = 23 generalises in hundreds of updates
+  source: "Gromov 2023 (arXiv 2301.02679)"
+  cost: S
+  setting: as there
+  measured: t_gen at tau .95
+  checks:
+    - {name: t_gen, sql: "SELECT t_gen AS value FROM trials WHERE arm = 'main'", estimate: geometric_mean,
+       equivalence: [200, 800], published: "430", value: 430, provenance: computed}
+    - {name: control, sql: "SELECT t_gen IS NOT NULL AS value FROM trials WHERE arm = 'random_labels'", estimate: share,
+       equivalence: [0, 0.7], published: "0", value: 0, provenance: identity, control: true}
+  arms:
+    - {name: random_labels, words: [task.op=random, budget=100], why: "no rule to find"}
+  figure:
+    sql: "SELECT step AS x, curves.test_acc AS y, arm AS series FROM curves JOIN trials USING (trial_id) WHERE step > 0"
+    x: step
+    y: accuracy
+    log_x: true
+    lines: true
+    points: [{x: 430, y: 0.95, label: published}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "conf"
+    (folder / "study/claims").mkdir(parents=True)
+    (folder / "study/claims/tiny.yaml").write_text(CLAIM)
+    return folder
+
+
+def test_a_claim_is_run_once_and_judged_under_any_threshold(cli: Cli, config: Path) -> None:
+    own = ["--config-dir", str(config)]
+    ran = cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", *own, "--format", "json")
+    found = json.loads(ran.stdout)
+    assert found["verdict"] == "reproduced"
+    assert [check["verdict"] for check in found["checks"]] == ["reproduced", "reproduced"]
+    assert (found["trials"], found["planned"]) == (6, 6)
+    assert {path.name for path in cli.root.iterdir() if path.is_dir()} == {"tiny", "tiny-random_labels"}
+
+    parts = sorted(path.name for path in (cli.root / "tiny").rglob("*.parquet"))
+    again = cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", *own, "--format", "json")
+    assert json.loads(again.stdout) == found
+    assert parts == sorted(path.name for path in (cli.root / "tiny").rglob("*.parquet"))
+
+    t_gen = found["checks"][0]["effect"]
+    later = json.loads(cli.run("claim", "show", "tiny", "--tau", ".99", *own, "--format", "json").stdout)
+    assert later["checks"][0]["effect"] > t_gen
+    assert json.loads(cli.run("claim", "show", "tiny", "--budget", "900", *own, "--format", "json").stdout) == found | {
+        "thresholds": found["thresholds"] | {"budget": 900}  # the control was planned for 100 steps only
+    }
+    assert "900" in cli.run("claim", "show", "tiny", "--budget", "901", *own, code=2).stderr
+    cut = json.loads(cli.run("claim", "show", "tiny", "--budget", "100", *own, "--format", "json").stdout)
+    assert cut["verdict"] == "undecided"
+    assert cut["checks"][0]["effect"] is None  # nothing was seen by then
+    shown = cli.run("claim", "show", "tiny", *own).stdout
+    assert "reproduced" in shown
+    assert "equivalent 200 to 800" in shown
+
+
+def test_what_is_kept_is_small_and_judges_alike_and_makes_the_page(cli: Cli, config: Path, tmp_path: Path) -> None:
+    own = ["--config-dir", str(config)]
+    ran = cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", *own, "--format", "json")
+    results = tmp_path / "results"
+    results.mkdir()
+    cli.run("claim", "keep", "tiny", "--results", str(results), *own)
+    kept, whole = (
+        sum(path.stat().st_size for path in (root / "tiny/curves").iterdir()) for root in (results, cli.root)
+    )
+    assert kept < whole / 2  # accuracies are few different numbers; losses and norms are not kept
+    assert not (results / "tiny/checkpoints").exists()
+    text = "".join(path.read_text() for path in results.rglob("study.yaml"))
+    assert str(cli.root) not in text  # no path of this machine is committed
+
+    shutil.rmtree(cli.root)
+    shown = cli.run("claim", "show", "tiny", "--results", str(results), *own, "--format", "json")
+    before, after = json.loads(ran.stdout), json.loads(shown.stdout)
+    assert after["checks"] == before["checks"]
+
+    page = tmp_path / "claims.md"
+    cli.run("claim", "report", "--results", str(results), "--out", str(page), *own)
+    written = page.read_text()
+    assert "**reproduced**" in written
+    assert "not run" in written
+    assert "images/claims/tiny.png" in written
+    assert (tmp_path / "images/claims/tiny.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_judged_is_said(cli: Cli, config: Path) -> None:
+    own = ["--config-dir", str(config)]
+    assert "parity" in cli.run("claim", "show", "parityy", code=2).stderr
+    cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", "seed=0", "budget=50", *own)
+    kept = sorted(cli.root.rglob("*.parquet"))
+    assert "replace them" in cli.run("claim", "keep", "tiny", "--results", str(cli.root), *own, code=2).stderr
+    assert sorted(cli.root.rglob("*.parquet")) == kept
+    shutil.rmtree(cli.root)
+    assert "has not been run" in cli.run("claim", "show", "tiny", *own, code=2).stderr
+    assert "6 trials" in cli.run("claim", "run", "tiny", "--dry-run", *own).stdout
+    broken = CLAIM.replace("t_gen AS value", "nothing AS value").replace('number: "900"', 'number: "901"')
+    (config / "study/claims/broken.yaml").write_text(broken)
+    words = ["cluster=none", "tracking=none", "budget=20"]
+    assert "t_gen" in cli.run("claim", "run", "broken", *words, *own, code=2).stderr
+    (config / "study/claims/empty.yaml").write_text(CLAIM.partition("claim:")[0])
+    assert "record" in cli.run("claim", "show", "empty", *own, code=2).stderr
+
+
+def test_problems_say_what_is_there_and_what_is_missing(cli: Cli) -> None:
+    listed = json.loads(cli.run("problems", "--format", "json").stdout)
+    assert len(listed) == 33
+    assert "grokstudy run preset=induction" in cli.run("problems", "3.16").stdout
+    assert "missing" in cli.run("problems", "3.20").stdout
+    assert "3.33" in cli.run("problems", "3.34", code=2).stderr
