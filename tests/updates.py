@@ -43,6 +43,7 @@ def step_of(
         settings=columns | {name: torch.full((members, 1), x).double() for name, x in (("lr_now", lr),)},
         shapes=(("w", (size,) if matrix is None else tuple(matrix)),),
         hidden=() if matrix is None else ("w",),
+        embeddings=(),
         normal=lambda name: torch.randn(params.shape, generator=draw, dtype=params.dtype),
         uniform=lambda name: torch.rand(members, 1, generator=draw, dtype=torch.float64),
         energy=lambda at: at.double().square().sum(1, keepdim=True) / 2,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokstudy.models import onehot_mlp
+from grokstudy.models.embed_decoder import EmbedDecoder
 from grokstudy.models.embed_mlp import EmbedMLP
 from grokstudy.models.onehot_mlp import OneHotMLP
 from grokstudy.models.quad_mlp import QuadMLP
@@ -16,7 +17,7 @@ from grokstudy.models.transformer import Transformer
 from grokstudy.spec.interfaces import Shape
 from grokstudy.spec.trial import TrialSpec, plugin_name
 
-MODELS = (Transformer, EmbedMLP, QuadMLP, OneHotMLP)
+MODELS = (Transformer, EmbedMLP, QuadMLP, OneHotMLP, EmbedDecoder)
 """Those whose tables of embeddings are known here."""
 
 
@@ -24,7 +25,7 @@ def unless_embedded(spec: TrialSpec) -> str | None:
     """None for models whose tokens can be embedded anew, else why the measure is not defined."""
     if isinstance(spec.model, MODELS):
         return None
-    names = "transformer, embed_mlp, quad_mlp, onehot_mlp"
+    names = "transformer, embed_mlp, quad_mlp, onehot_mlp, embed_decoder"
     return f"defined for models with an embedding of tokens ({names}), this trial has model={plugin_name(spec.model)}"
 
 
@@ -32,7 +33,9 @@ def unless_one_table(spec: TrialSpec) -> str | None:
     """None for models that embed a token alike at every position, else why the measure is not defined."""
     if reason := unless_embedded(spec):
         return reason
-    if isinstance(spec.model, Transformer) or (isinstance(spec.model, EmbedMLP) and spec.model.embedding != "separate"):
+    if isinstance(spec.model, Transformer | EmbedDecoder):
+        return None
+    if isinstance(spec.model, EmbedMLP) and spec.model.embedding != "separate":
         return None
     return f"defined for one embedding shared by all positions, model={plugin_name(spec.model)} has one per position"
 
@@ -49,6 +52,8 @@ def with_more_tokens(
     if isinstance(spec.model, Transformer):
         W_E = params["embed.W_E"]  # "=" stays last
         return {**params, "embed.W_E": torch.cat([W_E[:vocab], vectors, W_E[vocab:]])}
+    if isinstance(spec.model, EmbedDecoder):
+        return {**params, "W_E": torch.cat([params["W_E"], vectors])}
     if isinstance(spec.model, EmbedMLP):
         tables = params["W_E"]
         return {**params, "W_E": torch.cat([tables, _parted(vectors, len(tables))], dim=1)}

@@ -79,6 +79,21 @@ def effective_loss(E: Float[Tensor, "p width"], trained: Bool[Tensor, "p p"]) ->
     return float(squared_errors(E)[both].mean() / (E**2).sum())
 
 
+def hessian(trained: Bool[Tensor, "p p"]) -> Float[Tensor, "p p"]:
+    """Of the mean squared error over parallelograms of two trained pairs, by one dimension of E. NaN without any.
+
+    Each parallelogram adds 2 v v^T with v = e_i + e_n - e_j - e_m.
+    """
+    p = len(trained)
+    at, known = corners(p), trained.flatten()
+    both = known[at.outer] & known[at.inner]
+    v = torch.zeros(int(both.sum()), p, dtype=torch.float64)
+    for pairs, sign in ((at.outer[both], 1.0), (at.inner[both], -1.0)):
+        for number in (pairs // p, pairs % p):
+            v[torch.arange(len(v)), number] += sign  # the inner pair may be one number twice
+    return 2 * v.T @ v / len(v) if len(v) else torch.full((p, p), torch.nan, dtype=torch.float64)
+
+
 def normalised(E: Float[Tensor, "p width"]) -> Float[Tensor, "p dimensions"]:
     """Every dimension with mean 0 and standard deviation 1 (p - 1 degrees of freedom); those that are constant say
     nothing and are left out."""

@@ -27,9 +27,10 @@ from grokstudy.tasks.modular import Modular
 from grokstudy.tasks.multi_op import MultiOp
 from grokstudy.tasks.recurrence import Recurrence
 from grokstudy.tasks.sort import Sort
+from grokstudy.tasks.sums import Sums
 
-NUMBERS = (Modular, MultiOp, Recurrence, MaxOfK, Sort, Integer)
-"""Tasks whose first tokens are the numbers 0, 1 ..., as many as there are classes."""
+NUMBERS = (Modular, MultiOp, Recurrence, MaxOfK, Sort, Integer, Sums)
+"""Tasks whose first tokens are the numbers 0, 1 ..., as many as there are classes, or all tokens are."""
 NO_PARALLELOGRAMS = "no_parallelograms"
 NOT_A_SUM = "answers_are_no_sums"
 TOO_MANY = "too_many_parallelograms"
@@ -69,7 +70,7 @@ class Representation(Measure):
 
     def applies(self, spec: TrialSpec) -> str | None:
         if not isinstance(spec.task, NUMBERS):
-            names = "modular, multi_op, recurrence, max_of_k, sort, integer"
+            names = "modular, multi_op, recurrence, max_of_k, sort, integer, sums"
             return f"defined for tokens that are numbers (task={names}), this trial has task={plugin_name(spec.task)}"
         return unless_one_table(spec)
 
@@ -81,17 +82,17 @@ class Representation(Measure):
         if not bool((E[0] != E).any()):
             return [self._value(name, math.nan, NO_VARIANCE) for name in self.names]
         return [
-            *(self._parallelograms(subject, E) if net.p <= MOST_NUMBERS else self._too_many()),
+            *(self._parallelograms(subject, E) if len(E) <= MOST_NUMBERS else self._too_many()),
             self._value("effective_dimension", effective_dimension(E)),
         ]
 
     def _parallelograms(self, subject: Subject, E: Float[Tensor, "p width"]) -> list[MeasureValue]:
-        holds, task = holding(E), subject.spec.task
+        holds = holding(E)
         structure = [
             self._value("rqi", float(holds.double().mean()), NO_PARALLELOGRAMS),
             self._value("rqi.parallelograms", int(holds.sum())),
         ]
-        if not (isinstance(task, Modular) and task.op == "add"):
+        if not adds_pairs(subject.spec):
             return [*structure, *(self._value(name, math.nan, NOT_A_SUM) for name in PREDICTIONS)]
         trained = trained_pairs(subject.data)
         seen, pairs = int(trained.sum()), len(E) * (len(E) + 1) // 2
@@ -109,6 +110,11 @@ class Representation(Measure):
     def _value(self, name: str, number: float, otherwise: str = NOT_FINITE) -> MeasureValue:
         """NULL with the reason `otherwise` for NaN."""
         return known(name, number, protocol=PROTOCOLS[name], version=self.version, otherwise=otherwise)
+
+
+def adds_pairs(spec: TrialSpec) -> bool:
+    """Whether answers are sums of two numbers, modulo p or not."""
+    return isinstance(spec.task, Sums) or (isinstance(spec.task, Modular) and spec.task.op == "add")
 
 
 def trained_pairs(data: TaskData) -> Bool[Tensor, "p p"]:

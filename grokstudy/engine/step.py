@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,6 +17,7 @@ from grokstudy.engine.filters import filter_gradient
 from grokstudy.engine.gradients import Gradient
 from grokstudy.engine.layout import Layout
 from grokstudy.engine.signature import active_terms, regularizer
+from grokstudy.spec.columns import columns
 from grokstudy.spec.interfaces import Shape, Step
 from grokstudy.spec.trial import TrialSpec
 
@@ -58,7 +60,9 @@ class Update:
         rates = [rate for term, strength in self._terms if (rate := term.drop_rate(strength)) is not None]
         self._drop_rate = rates[0] if rates else None
         self._sites = model.dropout_sites(shape) if rates else {}
-        self._hidden = tuple(model.hidden_matrices())
+        self._hidden, self._embeddings = tuple(model.hidden_matrices()), tuple(model.embeddings())
+        parts = columns(layout.shapes, self._optimizer.undecayed(model))
+        self._decayed = [part for part, spared in parts if not spared]
         self._gradient = Gradient(
             model, loss, layout, shape, compiled=compiled, device=params.device, dropout=bool(rates)
         )
@@ -74,8 +78,8 @@ class Update:
         if optimizer.uses_gradient:
             self._write_gradient(params, state, number, rows)
         if lr is not None and optimizer.uses_gradient:
-            for term, strength in self._terms:
-                term.decay(params, self._start, lr, strength)
+            for (term, strength), part in itertools.product(self._terms, self._decayed):
+                term.decay(params[:, part], None if self._start is None else self._start[:, part], lr, strength)
         optimizer.update(self._step(params, state, number, rows, lr))
         if self._noisy and lr is not None:
             temperature = _column([spec.noise.at(number) for spec in self._specs], params.device)
@@ -108,6 +112,7 @@ class Update:
             settings=self._settings if lr is None else {**self._settings, "lr_now": lr},
             shapes=self._layout.shapes,
             hidden=self._hidden,
+            embeddings=self._embeddings,
             normal=lambda name: normal(self._seeds, name, number, params),
             uniform=lambda name: uniform(self._seeds, name, number, params.device),
             energy=lambda at: self._energy(at, rows, self._terms),

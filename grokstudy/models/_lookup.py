@@ -96,14 +96,23 @@ class LookupGradient:
         loss: Loss,
         out: Mapping[str, Tensor],
     ) -> None:
+        hidden = self._first(params, prepared)
+        self.write_table(prepared, write_chain(params, self.layers, hidden, self.kind, labels, weights, loss, out), out)
+
+    def sums(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Float[Tensor, "rows width"]:
+        """Of the entries that each row reads."""
+        from torch.nn.functional import embedding_bag
+
+        return embedding_bag(prepared[0], params[self.table], mode="sum")
+
+    def write_table(
+        self, prepared: Sequence[Tensor], d_sums: Float[Tensor, "rows width"], out: Mapping[str, Tensor]
+    ) -> None:
+        """Writes the table's gradient: an entry's is the sum over the rows that read it."""
         from torch.nn.functional import embedding_bag
 
         _, readers, starts = prepared
-        hidden = self._first(params, prepared)
-        d_pre = write_chain(params, self.layers, hidden, self.kind, labels, weights, loss, out)
-        out[self.table].copy_(embedding_bag(readers, d_pre, starts, mode="sum"))
+        out[self.table].copy_(embedding_bag(readers, d_sums, starts, mode="sum"))
 
     def _first(self, params: Mapping[str, Tensor], prepared: Sequence[Tensor]) -> Hidden:
-        from torch.nn.functional import embedding_bag
-
-        return activate_(self.kind, embedding_bag(prepared[0], params[self.table], mode="sum"))
+        return activate_(self.kind, self.sums(params, prepared))

@@ -123,6 +123,9 @@ class EmbedMLP(Model):
         """Between embeddings and neurons: also `W_out`, which leads back to them."""
         return ["W_in", "W_out"] if self.embedding == "tied" else ["W_in"]
 
+    def embeddings(self) -> Sequence[str]:
+        return ["W_E"]
+
     def gradient_by_hand(self, shape: Shape) -> HandWritten:
         blocks = 1 if self._reads_alike() else shape.positions
         lookup = LookupGradient(

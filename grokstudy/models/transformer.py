@@ -182,6 +182,9 @@ class Transformer(Model):
             if len(size) > 1
         ]
 
+    def embeddings(self) -> Sequence[str]:
+        return ["embed.W_E"]
+
     def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
         """One layer with every later axis at its default composes to tables and few products; any depth of blocks that
         `BlockGradient` knows is computed block by block."""

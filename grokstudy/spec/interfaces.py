@@ -189,6 +189,10 @@ class Model(Plugin):
         """
         return ()
 
+    def embeddings(self) -> Sequence[str]:
+        """Parameters that are tables with a learned vector per token; empty = it has none."""
+        return ()
+
     def gradient_by_hand(self, shape: Shape) -> HandWritten | None:
         """The gradient written out, where that beats automatic differentiation; None = it is derived from `apply`."""
         return None
@@ -278,6 +282,8 @@ class Step:
     """Names and shapes of the model's tensors in the order in which they lie in a row of `params`."""
     hidden: Sequence[str]
     """`Model.hidden_matrices()`."""
+    embeddings: Sequence[str]
+    """`Model.embeddings()`."""
     normal: Callable[[str], Float[Tensor, "members size"]]
     """Standard normal numbers, a function of (seeds.noise, the name given, step): one row per member."""
     uniform: Callable[[str], Float[Tensor, "members 1"]]
@@ -314,6 +320,10 @@ class Optimizer(Plugin):
     @abstractmethod
     def lr_factor(self, step: int) -> float:
         """Factor on lr for the update that turns step into step + 1 (warm-up)."""
+
+    def undecayed(self, model: Model) -> Sequence[str]:
+        """Tensors of the model that decoupled decay leaves alone."""
+        return ()
 
     def check(self, spec: TrialSpec) -> None:
         """Raises BadInput if this optimizer cannot train such a trial (no hidden matrix, no energy ...)."""
