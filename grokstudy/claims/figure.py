@@ -14,6 +14,7 @@ from matplotlib.gridspec import SubplotSpec
 
 from grokstudy.claims.account import Account
 from grokstudy.claims.judge import Judged
+from grokstudy.claims.planes import draw_planes
 from grokstudy.claims.words import duration, interval, number
 from grokstudy.phase.figures_matplotlib import STYLE, empty_figure, title_and_note, write_figure
 from grokstudy.phase.palette import INK, OUTCOME_COLOURS, QUIET
@@ -42,7 +43,10 @@ def claim_figure(account: Account) -> Figure:
         figure = empty_figure(_WIDTH if wide else _WIDTH / 1.7, height)
         grid = figure.add_gridspec(1, 2 if wide else 1, width_ratios=[1.15, 1] if wide else [1])
         if record.figure is not None and account.rows is not None:
-            _draw_rows(figure.add_subplot(grid[0, 0]), record.figure, account.rows)
+            if "value" in account.rows:
+                draw_planes(figure, grid[0, 0], record.figure, account.rows)
+            else:
+                _draw_rows(figure.add_subplot(grid[0, 0]), record.figure, account.rows)
         _draw_checks(figure, grid[0, -1], account.judged)
         title = textwrap.fill(f"{record.number}. {record.statement}", _TITLE_LETTERS if wide else _TITLE_LETTERS // 2)
         title_and_note(figure, title, _note(account))

@@ -31,7 +31,7 @@ def drawn(picture: Picture) -> Figure:
         figure = empty_figure(picture.across * picture.width, picture.down * picture.height + _MARGIN)
         flat = list(figure.subplots(picture.down, picture.across, squeeze=False).flat)
         for panel, axes in zip(picture.panels, flat, strict=False):
-            _draw(axes, panel)
+            draw_panel(axes, panel)
         for axes in flat[len(picture.panels) :]:
             axes.set_axis_off()
         _colour_bars(figure, picture, flat)
@@ -39,7 +39,8 @@ def drawn(picture: Picture) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """One panel with its phases, rules and legend."""
     for band in panel.bands:
         axes.axvspan(band.start, band.end, color=band.colour, linewidth=0, zorder=0)
         middle = float(np.sqrt(band.start * band.end)) if panel.x.log else (band.start + band.end) / 2

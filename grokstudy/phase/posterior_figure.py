@@ -87,6 +87,8 @@ class PosteriorFigure(Frame):
     shaded: bool
     """The posterior knows the value; if not, the trials' own values are the colours of their points."""
     share: bool
+    own_colours: bool = False
+    """Points have the colour of their own value over the shading too, and not that of their outcome."""
 
     @property
     def margins(self) -> tuple[str, ...]:

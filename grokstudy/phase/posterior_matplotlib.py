@@ -84,7 +84,7 @@ def drawn_posterior(data: PosteriorFigure) -> Figure:
         if data.y is not None:
             colour_bar(figure, data, flat[: len(data.panels)])
         title_and_note(figure, data.title, data.note)
-        _legend(figure, data, loc="outside right upper")
+        draw_legend(figure, data, loc="outside right upper")
     return figure
 
 
@@ -102,7 +102,7 @@ def report_posterior(diagram: xr.Dataset) -> Figure:
         if parts[1].y is not None:
             colour_bar(figure, parts[1], list(grid[:, 1]))
         title_and_note(figure, diagram.attrs["study"], parts[1].note)
-        _legend(figure, parts[1], loc="outside upper right", across_top=True)
+        draw_legend(figure, parts[1], loc="outside upper right", across_top=True)
     return figure
 
 
@@ -170,21 +170,22 @@ def _draw_line(axes: Axes, data: PosteriorFigure, panel: PosteriorPanel) -> None
 
 
 def _draw_marks(axes: Axes, data: PosteriorFigure, marks: Sequence[Mark], *, flat: bool = False) -> None:
-    """Every trial in the shape and colour of its outcome; where nothing is shaded, in the colour of its value."""
+    """Every trial in the shape of its outcome, in its colour or in that of its own value."""
     size = float(np.clip(9000 / max(len(marks), 1), 8, 30))
-    by_value = not data.shaded and not flat
+    by_value = (data.own_colours or not data.shaded) and not flat
     colours, norm = colour_map(data)
     for name, shape in MARKERS.items():
         own = [mark for mark in marks if mark.outcome == name and not np.isnan(mark.y)]
         if not own:
             continue
-        edge = PAPER if name != "undetermined" and not by_value else QUIET
-        paint: Any = {"c": OUTCOME_COLOURS[name]}
+        paint: Any = {"c": OUTCOME_COLOURS[name], "edgecolors": QUIET if name == "undetermined" else PAPER}
         if by_value:
             values = np.array([mark.value for mark in own])
-            paint = {"c": np.where(np.isnan(values)[:, None], mpl.colors.to_rgba(PAPER), colours(norm(values)))}
+            unseen, paper, quiet = np.isnan(values)[:, None], mpl.colors.to_rgba(PAPER), mpl.colors.to_rgba(QUIET)
+            around = np.where(unseen, quiet, paper) if data.shaded else QUIET  # shading may have the point's colour
+            paint = {"c": np.where(unseen, paper, colours(norm(values))), "edgecolors": around}
         axes.scatter(
-            *_places(own), s=size, marker=shape, edgecolors=edge, linewidths=0.6, zorder=4, clip_on=False,
+            *_places(own), s=size, marker=shape, linewidths=0.6, zorder=4, clip_on=False,
             rasterized=len(own) > _FINE, **paint,
         )  # fmt: skip
     lost = [mark for mark in marks if mark.lost and not np.isnan(mark.y)]
@@ -206,7 +207,7 @@ def _bar_style(margin: str) -> dict[str, Any]:
     return {**_line_style(margin), "marker": "|", "markersize": 6, "zorder": 3}
 
 
-def _legend(figure: Figure, data: PosteriorFigure, *, loc: str, across_top: bool = False) -> None:
+def draw_legend(figure: Figure, data: PosteriorFigure, *, loc: str, across_top: bool = False) -> None:
     """Outcomes by shape and colour, lines, and what rings, crosses and hatching mean."""
     handles: list[Line2D | Patch] = [
         Line2D([], [], linestyle="", marker=MARKERS[name], markersize=6, label=name, **_key_colours(name, data))
@@ -231,7 +232,7 @@ def _legend(figure: Figure, data: PosteriorFigure, *, loc: str, across_top: bool
 
 def _key_colours(name: str, data: PosteriorFigure) -> dict[str, Any]:
     """Where points have the colours of values, their shapes are shown without a colour."""
-    by_value = not data.shaded and data.y is not None
+    by_value = (data.own_colours or not data.shaded) and data.y is not None
     return {
         "markerfacecolor": PAPER if by_value else OUTCOME_COLOURS[name],
         "markeredgecolor": INK if by_value else QUIET,

@@ -81,11 +81,16 @@ class ClaimPoint:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFigure:
-    """What is drawn beside the intervals: one dot per row of the SELECT (columns x, y and series)."""
+    """What is drawn beside the intervals: one dot per row of the SELECT (columns x, y and series).
+
+    With a column `value` each row is a cell of a plane instead, in the colour of that share, with a plane per series.
+    """
 
     sql: str
     x: str
     y: str
+    value: str = ""
+    """What the shares of a plane's cells are."""
     log_x: bool = False
     log_y: bool = False
     lines: bool = False
