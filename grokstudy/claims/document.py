@@ -35,6 +35,11 @@ A claim of your own is one file `study/claims/NAME.yaml` in a folder that `--con
 whose fields are those of `grokstudy/spec/claim.py`. Checks are SELECTs over `trials` (with a column `arm`), `curves`
 and `measures`, one row per seed.
 
+Two published results have no study. Row 1 of the list that these are from, the measures on weights released with
+neelnanda-io/Grokking, needs those weights, which cannot be shipped: `measure --weights FILE --layout nanda` reads them.
+Row 36 (Furuta et al. 2024, density of Fourier components of addition and multiplication) reads multiplication by
+residues; our measure reads it by discrete logarithms.
+
 Cost is that of the whole claim: {costs}.
 *Trained* is what the committed rows took, in time of one core of the machine that ran them (2 cores of AMD EPYC, no
 GPU; other work beside them).
