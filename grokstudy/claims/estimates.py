@@ -109,8 +109,13 @@ def _slope(rows: pd.DataFrame) -> Effect:
 
 
 def _spearman(rows: pd.DataFrame) -> Effect:
-    """Rank correlation of value and x within each seed; then the mean over seeds."""
-    return _of_seeds(rows, lambda x, y: float(pd.Series(x).corr(pd.Series(y), method="spearman")), positive=False)
+    """Rank correlation of value and x within each seed; then the mean over seeds, whose interval ends at -1 and 1."""
+    found = _of_seeds(rows, lambda x, y: float(pd.Series(x).corr(pd.Series(y), method="spearman")), positive=False)
+    return dataclasses.replace(
+        found,
+        low=None if found.low is None else max(found.low, -1.0),
+        high=None if found.high is None else min(found.high, 1.0),
+    )
 
 
 def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float], *, positive: bool) -> Effect:

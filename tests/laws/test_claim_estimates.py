@@ -48,6 +48,16 @@ def test_a_slope_is_read_within_each_seed_and_its_interval_is_over_seeds() -> No
     assert (found.low, found.high) == pytest.approx((-1.0 - half, -1.0 + half), abs=1e-9)
 
 
+def test_an_interval_of_rank_correlations_ends_where_they_do() -> None:
+    """Seeds with -1, -1 and -0.5: Student's interval would reach below -1."""
+    x = np.array([1.0, 2.0, 3.0])
+    orders = {0: [3, 2, 1], 1: [3, 2, 1], 2: [3, 1, 2]}
+    found = estimated(pd.concat([rows(seed=seed, x=x, value=value) for seed, value in orders.items()]), "spearman")
+    assert found.effect == pytest.approx(-2.5 / 3)
+    assert found.low == -1
+    assert found.high == pytest.approx(-2.5 / 3 + 4.302652729911275 * np.std([-1, -1, -0.5], ddof=1) / np.sqrt(3))
+
+
 def test_a_crossing_lies_where_half_of_the_units_hold() -> None:
     x = np.repeat(np.linspace(0, 1, 21), 40)
     p = 1 / (1 + np.exp(-12 * (x - 0.58)))
