@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -87,11 +88,18 @@ def hessian(trained: Bool[Tensor, "p p"]) -> Float[Tensor, "p p"]:
     p = len(trained)
     at, known = corners(p), trained.flatten()
     both = known[at.outer] & known[at.inner]
-    v = torch.zeros(int(both.sum()), p, dtype=torch.float64)
-    for pairs, sign in ((at.outer[both], 1.0), (at.inner[both], -1.0)):
-        for number in (pairs // p, pairs % p):
-            v[torch.arange(len(v)), number] += sign  # the inner pair may be one number twice
-    return 2 * v.T @ v / len(v) if len(v) else torch.full((p, p), torch.nan, dtype=torch.float64)
+    count = int(both.sum())
+    if not count:
+        return torch.full((p, p), torch.nan, dtype=torch.float64)
+    signed = [
+        (numbers, sign)
+        for pairs, sign in ((at.outer[both], 1.0), (at.inner[both], -1.0))
+        for numbers in (pairs // p, pairs % p)
+    ]
+    sums = torch.zeros(p * p, dtype=torch.float64)
+    for (one, sign), (other, its) in itertools.product(signed, signed):  # an inner pair may be one number twice
+        sums += sign * its * torch.bincount(one * p + other, minlength=p * p)
+    return 2 * sums.view(p, p) / count
 
 
 def normalised(E: Float[Tensor, "p width"]) -> Float[Tensor, "p dimensions"]:

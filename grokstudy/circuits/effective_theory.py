@@ -34,6 +34,7 @@ class EffectiveTheory(Measure):
 
     version: ClassVar[int] = 1
     names: ClassVar[tuple[str, ...]] = (NAME,)
+    default: ClassVar[bool] = False
 
     def applies(self, spec: TrialSpec) -> str | None:
         if adds_pairs(spec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import duckdb
@@ -20,6 +20,8 @@ from grokstudy.store.folder import StudyFolder
 from grokstudy.store.trial_configs import trial_configs
 
 TRIALS_PER_JOB = 16
+CHECKPOINTS_PER_JOB = 64
+"""A job ends with the trial that reaches so many: few trials with many checkpoints still keep every core busy."""
 
 
 def missing_jobs(
@@ -64,14 +66,26 @@ def missing_jobs(
         MeasureJob(
             study=folder.name,
             storage=folder.storage.uri,
-            trials=tuple(group[start : start + TRIALS_PER_JOB]),
+            trials=part,
             measures=missing,
             rule=rule,
             plugin_files=tuple(plugins.files()),
         )
         for missing, group in trials.items()
-        for start in range(0, len(group), TRIALS_PER_JOB)
+        for part in _parted(group)
     ]
+
+
+def _parted(group: Sequence[TrialToMeasure]) -> Iterator[tuple[TrialToMeasure, ...]]:
+    """Trials of one job each, in their order."""
+    part: list[TrialToMeasure] = []
+    for trial in group:
+        part.append(trial)
+        if len(part) == TRIALS_PER_JOB or sum(len(one.checkpoints) for one in part) >= CHECKPOINTS_PER_JOB:
+            yield tuple(part)
+            part = []
+    if part:
+        yield tuple(part)
 
 
 def _ends(rows: Sequence[CheckpointRow], keys_from: CheckpointRow | None) -> list[CheckpointRow]:
