@@ -51,6 +51,7 @@ def test_there_are_options_in_every_group() -> None:
 PARTNERS = {
     "task/image": ["model=mlp"],
     "task/sparse_parity": ["model=mlp"],
+    "task/sums": ["model=embed_decoder"],
     "task/teacher_student": ["model=mlp", "loss=mse"],
     "task/tms": ["model=tms", "loss=mse"],
     "model/mlp": ["task=image"],
