@@ -33,7 +33,7 @@ _WIDTH, _ROW = 11.5, 0.62
 _NAME_LETTERS, _TITLE_LETTERS = 44, 110
 _FEW = 8
 _MOST_JOINED = 16
-"""Values of x whose medians are joined: those of an axis, not numbers that were measured."""
+"""Values of x whose medians are joined: those of an axis, which seeds share, not numbers that were measured."""
 
 
 def claim_figure(account: Account) -> Figure:
@@ -81,7 +81,7 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
             continue
         axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0, label=name or None)
         middle = own.assign(x=x, y=y).groupby("x")["y"].median().dropna()
-        if 1 < len(middle) <= _MOST_JOINED:
+        if 1 < len(middle) <= min(_MOST_JOINED, len(own) - 1):
             axes.plot(middle.index, middle.to_numpy(), color=colour, linewidth=1.2, alpha=0.8)
     labels = dict.fromkeys(point.label for point in asked.points)
     for label in labels:
