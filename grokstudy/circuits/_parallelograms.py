@@ -86,8 +86,7 @@ def hessian(trained: Bool[Tensor, "p p"]) -> Float[Tensor, "p p"]:
     Each parallelogram adds 2 v v^T with v = e_i + e_n - e_j - e_m.
     """
     p = len(trained)
-    at, known = corners(p), trained.flatten()
-    both = known[at.outer] & known[at.inner]
+    at, both = corners(p), _of_trained(trained)
     count = int(both.sum())
     if not count:
         return torch.full((p, p), torch.nan, dtype=torch.float64)
@@ -100,6 +99,12 @@ def hessian(trained: Bool[Tensor, "p p"]) -> Float[Tensor, "p p"]:
     for (one, sign), (other, its) in itertools.product(signed, signed):  # an inner pair may be one number twice
         sums += sign * its * torch.bincount(one * p + other, minlength=p * p)
     return 2 * sums.view(p, p) / count
+
+
+def _of_trained(trained: Bool[Tensor, "p p"]) -> Bool[Tensor, " count"]:
+    """Which parallelograms have both pairs trained on."""
+    at, known = corners(len(trained)), trained.flatten()
+    return known[at.outer] & known[at.inner]
 
 
 def normalised(E: Float[Tensor, "p width"]) -> Float[Tensor, "p dimensions"]:

@@ -61,8 +61,8 @@ class Update:
         self._drop_rate = rates[0] if rates else None
         self._sites = model.dropout_sites(shape) if rates else {}
         self._hidden, self._embeddings = tuple(model.hidden_matrices()), tuple(model.embeddings())
-        parts = columns(layout.shapes, self._optimizer.undecayed(model))
-        self._decayed = [part for part, spared in parts if not spared]
+        parts = columns(layout.shapes, self._optimizer.undecayed(model).__contains__)
+        self._decayed = [part for part, spared, _ in parts if not spared]
         self._gradient = Gradient(
             model, loss, layout, shape, compiled=compiled, device=params.device, dropout=bool(rates)
         )

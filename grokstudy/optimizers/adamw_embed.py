@@ -56,7 +56,7 @@ class AdamWEmbed(Optimizer):
     def update(self, step: Step) -> None:
         settings, m, v = step.settings, step.state["exp_avg"], step.state["exp_avg_sq"]
         rates = {False: settings["lr_now"], True: settings["embed_lr"] * self.lr_factor(step.number)}
-        for part, embeds in columns(step.shapes, step.embeddings):
+        for part, embeds, _ in columns(step.shapes, step.embeddings.__contains__):
             adam_update(
                 step.params[:, part],
                 step.grads[:, part],

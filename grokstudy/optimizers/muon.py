@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from jaxtyping import Float
 
 from grokstudy.optimizers._adam import adam_update, check_moments
 from grokstudy.optimizers._warmup import check_rate, warmed_up
+from grokstudy.spec.columns import columns
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.fields import setting
 from grokstudy.spec.interfaces import Optimizer, Step
@@ -117,9 +117,5 @@ def _step_size(step: Step, shape: tuple[int, ...]) -> Float[Tensor, "members 1"]
 
 def _parts(step: Step) -> Iterator[tuple[slice, tuple[int, ...] | None]]:
     """Columns of every hidden matrix with its shape, and of every run of other tensors with None."""
-    start = 0
-    for hidden, run in itertools.groupby(step.shapes, key=lambda named: named[0] if named[0] in step.hidden else None):
-        shapes = [shape for _, shape in run]
-        size = sum(map(math.prod, shapes))
-        yield slice(start, start + size), shapes[0] if hidden else None
-        start += size
+    for part, hidden, shapes in columns(step.shapes, lambda name: name if name in step.hidden else None):
+        yield part, shapes[0] if hidden else None

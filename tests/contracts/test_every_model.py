@@ -132,7 +132,9 @@ def test_a_rows_logits_depend_on_that_row_alone(case: Case) -> None:
     params, inputs = case.params(), case.inputs
     together = case.apply(params, inputs)
     different = {tuple(row.flatten().tolist()) for row in together}
-    assert len(different) > len(inputs) // 4, "rows must differ, or this says nothing"  # a sum has no order
+    unordered = torch.allclose(case.apply(params, inputs.flip(1)), together, rtol=1e-9, atol=0)  # it adds tokens up
+    rows = {tuple(sorted(row) if unordered else row) for row in inputs.tolist()}
+    assert len(different) > len(rows) // 2, "rows must differ, or this says nothing"
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))[:20]
     assert_close(case.apply(params, inputs[order]), together[order])
     assert_close(case.apply(params, inputs[:1]), together[:1])
