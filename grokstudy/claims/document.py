@@ -27,6 +27,7 @@ key sets, untrained networks): what the control shows too is not shown.
     grokstudy claim show parity --tau .9         # judged again under other thresholds, without training
     grokstudy claim run parity                   # from nothing; again = resume
     grokstudy claim run parity 'seed=seeds(20)'  # wider: only what is new
+    grokstudy claim run parity --arm main        # without its controls, which another call runs
     grokstudy claim keep parity                  # rows run here become the committed ones
     grokstudy claim report                       # this page, from the rows in docs/claims/
     grokstudy problems                           # open problems on toy networks, and what there is for each

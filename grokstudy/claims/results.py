@@ -29,8 +29,12 @@ def committed_root() -> Path | None:
 
 def here(claim: Claim, root: str) -> dict[str, StudyFolder] | None:
     """The claim's studies under a storage root, by arm; None unless each has trials."""
-    folders = {arm: StudyFolder.open(root, study) for arm, study in claim.arms.items()}
-    return folders if all(folder.parts("trials") for folder in folders.values()) else None
+    return None if unrun(claim, root) else _folders(claim, root)
+
+
+def unrun(claim: Claim, root: str) -> list[str]:
+    """Arms of a claim without a trial under a storage root."""
+    return [arm for arm, folder in _folders(claim, root).items() if not folder.parts("trials")]
 
 
 def found(claim: Claim, root: str, committed: Path | None) -> dict[str, StudyFolder]:
@@ -77,6 +81,10 @@ def keep(claims: Sequence[Claim], folders: Mapping[str, StudyFolder], root: Path
         target.put_text(FILE, without_places(source, FILE))
         size += target.size()
     return size
+
+
+def _folders(claim: Claim, root: str) -> dict[str, StudyFolder]:
+    return {arm: StudyFolder.open(root, study) for arm, study in claim.arms.items()}
 
 
 def _asked(claims: Sequence[Claim], columns: Sequence[str]) -> list[str]:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from grokstudy.claims.estimates import Effect
+from grokstudy.phase.inference import words
 
 
 def number(value: float | None) -> str:
-    """Three significant digits; thousands with a comma."""
-    if value is None:
-        return "?"
-    if value == 0:
-        return "0"
-    if abs(value) >= 1000:
-        return f"{float(f'{value:.3g}'):,.0f}" if abs(value) < 1e7 else f"{value:.2e}"
-    return f"{value:.3g}"
+    """Three significant digits; `?` for none."""
+    return "?" if value is None else words.number(value)
 
 
 def interval(found: Effect) -> str:

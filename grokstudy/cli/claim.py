@@ -68,6 +68,9 @@ def list_(config_dir: ConfigDir = None, results: Results = None, format: Output 
 def run(
     name: Name,
     words: Words = None,
+    arms: Annotated[
+        list[str] | None, typer.Option("--arm", help="only main, or a control by its name; may be given several times")
+    ] = None,
     tau: Tau = None,
     ratio: Ratio = None,
     budget: Budget = None,
@@ -83,11 +86,12 @@ def run(
     Example: grokstudy claim run parity --max-hours 0.5
     """
     from grokstudy.claims.library import load
+    from grokstudy.claims.results import unrun
 
     check_document(format)
     with polite():
         claim = load(name, config_dir)
-        studies = claim.composed(words or [])
+        studies = claim.composed(words or [], arms or [])
         if dry_run:
             describe(claim, studies, format)
             return
@@ -96,6 +100,11 @@ def run(
             if until is None or time.monotonic() < until:
                 _train(spec, until, format, progress)
     root = next(iter(studies.values())).storage.root
+    if missing := unrun(claim, root):
+        err.print(f"{name}: not judged; {', '.join(missing)} not run yet.", markup=False)
+        if format is Format.json:
+            print_json(document(claim, None))
+        return
     account = _account(claim, root, tau, ratio, budget, rule, None)
     show_account(account, studies, format)
 

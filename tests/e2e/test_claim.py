@@ -80,6 +80,17 @@ def test_a_claim_is_run_once_and_judged_under_any_threshold(cli: Cli, config: Pa
     assert "equivalent 200 to 800" in shown
 
 
+def test_one_arm_is_run_alone_and_judged_with_the_others(cli: Cli, config: Path) -> None:
+    words = ["claim", "run", "tiny", "cluster=none", "tracking=none", "budget=20", "--config-dir", str(config)]
+    alone = cli.run(*words, "--arm", "random_labels", "--format", "json")
+    assert json.loads(alone.stdout)["verdict"] == "not run"
+    assert "main not run yet" in alone.stderr
+    assert [path.name for path in cli.root.iterdir() if path.is_dir()] == ["tiny-random_labels"]
+    both = json.loads(cli.run(*words, "--arm", "main", "--format", "json").stdout)
+    assert both["trials"] == 6
+    assert "random_labels" in cli.run(*words, "--arm", "random_lables", code=2).stderr
+
+
 def test_what_is_kept_is_small_and_judges_alike_and_makes_the_page(cli: Cli, config: Path, tmp_path: Path) -> None:
     own = ["--config-dir", str(config)]
     ran = cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", *own, "--format", "json")

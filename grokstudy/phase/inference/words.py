@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def number(value: float) -> str:
-    """Three digits, thousands apart; words for what is not finite."""
+    """Three significant digits, thousands apart; words for what is not finite."""
     if math.isnan(value):
         return "unknown"
     if math.isinf(value):
         return "unbounded"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+    digits = f"{value:.3g}"
+    return f"{float(digits):,.0f}" if 1000 <= abs(value) < 1e7 else digits
 
 
 def interval(at: float, low: float, high: float) -> str:
