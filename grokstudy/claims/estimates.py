@@ -39,6 +39,12 @@ class Effect:
     unseen: int = 0
     """Units without a value."""
 
+    def within(self, least: float | None, most: float | None) -> Effect:
+        """The same with an interval that ends where the effect itself must; None = it need not."""
+        low = self.low if self.low is None or least is None else max(self.low, least)
+        high = self.high if self.high is None or most is None else min(self.high, most)
+        return dataclasses.replace(self, low=low, high=high)
+
 
 def estimated(rows: pd.DataFrame, estimate: Estimate) -> Effect:
     """The effect of a check.
@@ -111,11 +117,7 @@ def _slope(rows: pd.DataFrame) -> Effect:
 def _spearman(rows: pd.DataFrame) -> Effect:
     """Rank correlation of value and x within each seed; then the mean over seeds, whose interval ends at -1 and 1."""
     found = _of_seeds(rows, lambda x, y: float(pd.Series(x).corr(pd.Series(y), method="spearman")), positive=False)
-    return dataclasses.replace(
-        found,
-        low=None if found.low is None else max(found.low, -1.0),
-        high=None if found.high is None else min(found.high, 1.0),
-    )
+    return found.within(-1.0, 1.0)
 
 
 def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float], *, positive: bool) -> Effect:

@@ -75,7 +75,10 @@ def judged_by(connection: duckdb.DuckDBPyConnection, record: ClaimRecord) -> tup
         BadInput: a SELECT cannot be answered, e.g. because an arm or a measure is missing.
     """
     return tuple(
-        Judged(check=check, found=estimated(rows_of(connection, check.sql, check.name), check.estimate))
+        Judged(
+            check=check,
+            found=estimated(rows_of(connection, check.sql, check.name), check.estimate).within(*check.within),
+        )
         for check in record.checks
     )
 

@@ -54,6 +54,8 @@ class ClaimCheck:
     """Ends of the interval in which an effect counts as the published one; null = open."""
     published: str
     """What the source says, in its own numbers."""
+    within: tuple[float | None, float | None] = (None, None)
+    """Ends of what the effect can be at all, e.g. 0 to 1 for a mean of shares: an interval ends there."""
     value: float | None = None
     """The published number, where there is one, for the figure."""
     provenance: Provenance = "paper"

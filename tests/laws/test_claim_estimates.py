@@ -48,6 +48,16 @@ def test_a_slope_is_read_within_each_seed_and_its_interval_is_over_seeds() -> No
     assert (found.low, found.high) == pytest.approx((-1.0 - half, -1.0 + half), abs=1e-9)
 
 
+def test_an_interval_ends_where_its_effect_must_and_an_open_end_stays_open() -> None:
+    found = estimated(rows(value=[0.9, 1.0]), "mean")  # Student's half-width with two units: 12.7 times .05
+    assert found.low == pytest.approx(0.95 - 0.05 * 12.706204736432095)
+    assert found.high > 1
+    assert (found.within(0, 1).low, found.within(0, 1).high) == (found.low, 1)
+    assert found.within(None, None) == found
+    lone = estimated(rows(value=[0.9]), "mean")
+    assert lone.within(0, 1) == lone  # one unit bounds nothing
+
+
 def test_an_interval_of_rank_correlations_ends_where_they_do() -> None:
     """Seeds with -1, -1 and -0.5: Student's interval would reach below -1."""
     x = np.array([1.0, 2.0, 3.0])
