@@ -247,6 +247,21 @@ def scale_table(numbers: Mapping[str, Any]) -> str:
     return _table(SCALE_COLUMNS, numbers["results"])
 
 
+def pair_table(numbers: Mapping[str, Any]) -> str:
+    """The plane by one process per trial, and by packs."""
+    cells = {(row["rows"], row["neurons"]): row["trial"] for row in numbers["results"]}
+    rows, neurons = (sorted({key[i] for key in cells}) for i in (0, 1))
+    heads = [
+        f"| seconds of a trial | {' | '.join(f'{n} neurons' for n in neurons)} |",
+        "|---" + "|---:" * len(neurons) + "|",
+    ]
+    lines = [f"| {n:,} rows | {' | '.join(f'{cells[n, width]:.3g}' for width in neurons)} |" for n in rows]
+    return "\n".join([*heads, *lines]) + (
+        f"\n\n{numbers['trials']:,} trials on {numbers['slots']} cores: {numbers['alone_hours']:.3g} hours with one "
+        f"process per trial, {numbers['packs_hours']:.3g} hours in packs, {numbers['ratio']:.3g} times faster."
+    )
+
+
 TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "step_time": ("step_time", step_table),
     "products": ("step_time", product_table),
@@ -263,6 +278,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "side_by_side_36": ("side_by_side_36", side_by_side_table),
     "side_by_side_360": ("side_by_side_360", side_by_side_table),
     "scale": ("scale", scale_table),
+    "pair_plane": ("pair_plane", pair_table),
 }
 """By its name in the page: the question in results.json that it answers."""
 COMMANDS = {
@@ -277,6 +293,7 @@ COMMANDS = {
     "side_by_side_36": "python benchmarks/side_by_side.py --trials 36",
     "side_by_side_360": "python benchmarks/side_by_side.py --trials 360",
     "scale": "python benchmarks/scale.py",
+    "pair_plane": "python benchmarks/pair_plane.py",
 }
 
 
