@@ -18,6 +18,7 @@ from grokstudy.phase.query import FACTS, trial_table
 from grokstudy.phase.rule import parse_rule
 from grokstudy.spec.claim import MAIN, ClaimCheck, ClaimRecord
 from grokstudy.spec.errors import BadInput
+from grokstudy.spec.rows import FINAL
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.sql_check import check
 from grokstudy.store.views import VIEWS
@@ -130,6 +131,9 @@ def _read(
 ) -> pd.DataFrame:
     """One study's trials as they stand at T; at its own end where an arm was planned shorter than the T asked for.
 
+    A trial that was stopped or failed before T is left out, whatever it had shown: to keep those that had generalised
+    by then, or to count the others as never, would lean to one side.
+
     Raises:
         BadInput: the main study was not watched until T.
     """
@@ -139,7 +143,9 @@ def _read(
     rule = None if thresholds.rule is None else parse_rule(thresholds.rule)
     read = times.reread(connection, trials["trial_id"], thresholds.tau, rule)
     again = trials.drop(columns=list(read.columns)).merge(read, left_on="trial_id", right_index=True, how="left")
-    return times.cut(again, times.common_budget(again, asked), thresholds.ratio)
+    budget = times.common_budget(again, asked)
+    over = again["status"].isin(FINAL) | (again["steps_run"] >= budget.steps)
+    return times.cut(again[over], budget, thresholds.ratio)
 
 
 def _or(value: float | None, otherwise: float) -> float:

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from .conftest import Cli
@@ -78,6 +80,20 @@ def test_a_claim_is_run_once_and_judged_under_any_threshold(cli: Cli, config: Pa
     shown = cli.run("claim", "show", "tiny", *own).stdout
     assert "reproduced" in shown
     assert "equivalent 200 to 800" in shown
+
+
+def test_a_trial_that_was_stopped_counts_for_neither_side(cli: Cli, config: Path) -> None:
+    """Two trials cut off at step 600 of 900, one before and one after it had generalised."""
+    words = ["tiny", "cluster=none", "tracking=none", "--config-dir", str(config), "--format", "json"]
+    found = json.loads(cli.run("claim", "run", *words).stdout)
+    part = next((cli.root / "tiny/trials").glob("*.parquet"))
+    rows = pq.read_table(part).to_pylist()[:1] * 2
+    for row, t_gen in zip(rows, (None, 300), strict=True):
+        row |= {"trial_id": f"stopped{t_gen}", "status": "stopped", "steps_run": 600, "t_gen": t_gen}
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(part)), part.with_name("part-stopped.parquet"))
+    with_them = json.loads(cli.run("claim", "show", "tiny", *words[3:]).stdout)
+    assert with_them["checks"] == found["checks"]
+    assert with_them["trials"] == 6
 
 
 def test_one_arm_is_run_alone_and_judged_with_the_others(cli: Cli, config: Path) -> None:
