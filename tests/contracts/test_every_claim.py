@@ -33,6 +33,13 @@ def test_every_claim_says_where_it_is_from_and_has_several_seeds(name: str) -> N
     assert planned(studies) >= 3
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_claim_about_training_has_a_control(name: str) -> None:
+    """What is said of networks that were never trained, or of a formula, is a control itself."""
+    claim = load(name)
+    assert any(check.control for check in claim.record.checks) or claim.composed()[MAIN].budget == 1
+
+
 def test_a_word_of_the_command_line_takes_the_place_of_an_arms_own() -> None:
     arms = load("gromov_no_regularization").composed(["seed=3", "budget=7"])
     assert {spec.budget for spec in arms.values()} == {7}
