@@ -62,9 +62,9 @@ class Judged:
 def overall(judged: Sequence[Judged]) -> Verdict:
     """Of all checks, controls included: an effect that its control shows too is not shown.
 
-    Not run if no check has a row: trials of a study that claims share may say nothing about this one yet.
+    Not run if only controls have rows: trials of a study that claims share may say nothing about this one yet.
     """
-    if all(one.found.units + one.found.unseen == 0 for one in judged):
+    if all(one.found.units + one.found.unseen == 0 for one in judged if not one.check.control):
         return "not run"
     return max((one.verdict for one in judged), key=_WORST.index)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,3 +133,7 @@ def test_a_missing_column_is_named() -> None:
 def test_a_claim_without_any_row_is_not_run() -> None:
     nothing = Judged(check=check(2, 4), found=estimated(rows(value=np.array([])), "mean"))
     assert overall([nothing, nothing]) == "not run"
+    control = Judged(
+        check=dataclasses.replace(check(2, 4), control=True), found=estimated(rows(value=[2.9, 3.0, 3.1]), "mean")
+    )
+    assert overall([nothing, control]) == "not run"  # controls show what the claim is not
