@@ -106,7 +106,7 @@ def run(
             print_json(document(claim, None))
         return
     account = _account(claim, root, tau, ratio, budget, rule, None)
-    show_account(account, studies, format)
+    show_account(account, claim.composed(words or []) if arms else studies, format)
 
 
 def show(

@@ -103,7 +103,7 @@ def test_one_arm_is_run_alone_and_judged_with_the_others(cli: Cli, config: Path)
     assert "main not run yet" in alone.stderr
     assert [path.name for path in cli.root.iterdir() if path.is_dir()] == ["tiny-random_labels"]
     both = json.loads(cli.run(*words, "--arm", "main", "--format", "json").stdout)
-    assert both["trials"] == 6
+    assert (both["trials"], both["planned"]) == (6, 6)
     assert "random_labels" in cli.run(*words, "--arm", "random_lables", code=2).stderr
 
 
