@@ -49,7 +49,7 @@ GPU; other work beside them).
 
 
 def write_document(claims: Sequence[Claim], accounts: Mapping[str, Account], target: Path, figures: Path) -> list[Path]:
-    """Writes the page and one figure per judged claim. Returns what was written.
+    """Writes the page and one figure per judged claim; drops those of claims that are not. Returns what was written.
 
     Args:
         claims: all claims in their order.
@@ -69,7 +69,9 @@ def write_document(claims: Sequence[Claim], accounts: Mapping[str, Account], tar
     for claim in claims:
         picture = figures / f"{claim.name}.png"
         found = accounts.get(claim.name)
-        if found is not None:
+        if found is None:
+            picture.unlink(missing_ok=True)
+        else:
             save_claim_figure(found, picture)
             written.append(picture)
         parts.append(_section(claim, found, os.path.relpath(picture, target.parent)))

@@ -127,11 +127,15 @@ def test_what_is_kept_is_small_and_judges_alike_and_makes_the_page(cli: Cli, con
     assert after["checks"] == before["checks"]
 
     page = tmp_path / "claims.md"
+    stale = tmp_path / "images/claims/pair_plane.png"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
     cli.run("claim", "report", "--results", str(results), "--out", str(page), *own)
     written = page.read_text()
     assert "**reproduced**" in written
     assert "not run" in written
     assert "images/claims/tiny.png" in written
+    assert not stale.exists()  # nothing of it is in these results
     assert (tmp_path / "images/claims/tiny.png").stat().st_size > 10_000
 
 
