@@ -14,10 +14,12 @@ evaluation: the seconds that its trials were stepped, over the slots.
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import record
 import torch
@@ -25,11 +27,12 @@ from command import measured
 from plain_loop import PlainLoop
 
 import grokstudy as gs
+from grokstudy.spec.axes import Value
 from grokstudy.spec.compose import compose_study
 
-STUDY, SLOTS = "pair_plane", 2
-ROWS, NEURONS = (750, 1000, 1250, 1500, 1750), (16, 32, 64, 128, 256)
-SEEDS, DECAYS, UPDATES = 9, 5, 20_000
+STUDY = "pair_plane"
+ROWS, NEURONS, DECAY, SEED = "task.train", "model.width", "regularization.weight_decay", "seed"
+"""Axes of the study."""
 SHORT, LONG = 1000, 5000
 """Updates of the two lengths."""
 EVERY = 100
@@ -44,24 +47,21 @@ def main() -> None:
     if given.one:
         train(*given.one)
         return
-    packs = stepping(given.storage)
-    results = [shape(rows, neurons) for rows in ROWS for neurons in NEURONS]
-    alone = SEEDS * DECAYS * sum(float(str(row["trial"])) for row in results) / SLOTS
-    trials = SEEDS * DECAYS * len(results)
-    numbers = {
-        "trials": trials,
-        "slots": SLOTS,
-        "alone_hours": alone / 3600,
-        "packs_hours": packs * trials / SLOTS / 3600,
-        "ratio": alone / (packs * trials / SLOTS),
-    }
-    record.write("pair_plane", record.rounded(numbers) | {"results": results})
+    study = compose_study([f"study=claims/{STUDY}"])
+    axes = {axis.path: axis.values for axis in study.axes}
+    trials, slots = math.prod(map(len, axes.values())), os.cpu_count() or 1
+    packs = stepping(given.storage, trials // len(axes[SEED])) * trials / slots
+    results = [shape(rows, neurons, study.budget) for rows in axes[ROWS] for neurons in axes[NEURONS]]
+    alone = sum(row["trial"] for row in results) * len(axes[DECAY]) * len(axes[SEED]) / slots
+    hours = {"alone_hours": alone / 3600, "packs_hours": packs / 3600, "ratio": alone / packs}
+    counts = {"trials": trials, "slots": slots}
+    record.write("pair_plane", counts | record.rounded(hours) | {"results": [record.rounded(row) for row in results]})
 
 
 def train(rows: int, neurons: int, updates: int) -> None:
     """The ordinary script: one trial of the plane."""
     torch.set_num_threads(1)
-    point = {"task.train": rows, "model.width": neurons, "regularization.weight_decay": 0.1, "seed": 0}
+    point = {ROWS: rows, NEURONS: neurons, DECAY: 0.1, SEED: 0}
     spec = compose_study([f"study=claims/{STUDY}"]).trial(point)
     loop = PlainLoop(spec)
     for update in range(1, updates + 1):
@@ -70,30 +70,30 @@ def train(rows: int, neurons: int, updates: int) -> None:
             loop.train_loss()
 
 
-def shape(rows: int, neurons: int) -> dict[str, object]:
-    """Seconds of one trial in a process of its own."""
-    short, long = (_seconds((rows, neurons, updates)) for updates in (SHORT, LONG))
+def shape(rows: Value, neurons: Value, budget: int) -> dict[str, Any]:
+    """Milliseconds of an update and seconds of one trial in a process of its own."""
+    short, long = (_seconds(rows, neurons, updates) for updates in (SHORT, LONG))
     update = (long - short) / (LONG - SHORT)
     start = short - SHORT * update
     print(f"{rows} rows, {neurons} neurons: {update * 1000:.3f} ms an update, {start:.1f} s start", flush=True)
-    return {"rows": rows, "neurons": neurons} | record.rounded({"ms": 1000 * update, "trial": start + UPDATES * update})
+    return {"rows": rows, "neurons": neurons, "ms": 1000 * update, "trial": start + budget * update}
 
 
-def _seconds(one: Sequence[int]) -> float:
+def _seconds(*one: Value) -> float:
     with tempfile.TemporaryDirectory(prefix="grokstudy-pair-") as place:
         return measured([sys.executable, __file__, "--one", *map(str, one)], Path(place)).seconds
 
 
-def stepping(storage: Path | None) -> float:
-    """Mean seconds of stepping of a trial of the study that was run.
+def stepping(storage: Path | None, plane: int) -> float:
+    """Mean seconds of stepping of a trial of the study that was run, for planes of so many trials.
 
     Raises:
-        SystemExit: there is none, or not of whole seeds.
+        SystemExit: there is no trial, or not of whole planes.
     """
     found = gs.open(STUDY, None if storage is None else str(storage))
     mean, trials = found.sql("SELECT avg(seconds), count(*) FROM trials WHERE status = 'done'").iloc[0]
-    if trials % (DECAYS * len(ROWS) * len(NEURONS)):
-        sys.exit(f"{STUDY}: {trials:.0f} trials are not a number of whole planes.")
+    if not trials or trials % plane:
+        sys.exit(f"{STUDY}: {trials:.0f} trials are not a number of whole planes of {plane}.")
     return float(mean)
 
 

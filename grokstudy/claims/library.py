@@ -38,26 +38,18 @@ class Claim:
         """Names of its studies by arm; the main one first."""
         return {MAIN: self.study} | {arm.name: f"{self.study}-{arm.name}" for arm in self.record.arms}
 
-    def composed(self, words: Sequence[str] = (), only: Sequence[str] = ()) -> dict[str, StudySpec]:
+    def composed(self, words: Sequence[str] = ()) -> dict[str, StudySpec]:
         """Its studies by arm, with overrides that hold for all of them.
 
-        Args:
-            words: overrides.
-            only: names of arms; empty: all.
-
         Raises:
-            BadInput: a setting that cannot be used, or no such arm.
+            BadInput: a setting that cannot be used.
         """
-        for arm in only:
-            if arm not in self.arms:
-                raise unknown("--arm", arm, list(self.arms), f"See `grokstudy claim run {self.name} --dry-run`.")
         given = {_key(word) for word in words}
         own = {arm.name: [word for word in arm.words if _key(word) not in given] for arm in self.record.arms}
         chosen = f"study={GROUP}/{self.name}"
         return {
             arm: compose_study([chosen, *own.get(arm, ()), *words], name=study, config_dir=self.config_dir)
             for arm, study in self.arms.items()
-            if not only or arm in only
         }
 
 

@@ -13,7 +13,7 @@ from grokstudy.cli.live import Mode, Progress, shown
 from grokstudy.cli.read import Budget, Rule, Storage
 from grokstudy.cli.run import GOES_ON, INTERRUPTED, ConfigDir, polite
 from grokstudy.cli.show import Format, check_document, check_picture, err, out, print_entries, print_json
-from grokstudy.spec.errors import BadInput
+from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
@@ -91,12 +91,13 @@ def run(
     check_document(format)
     with polite():
         claim = load(name, config_dir)
-        studies = claim.composed(words or [], arms or [])
+        studies = claim.composed(words or [])
+        chosen = _chosen(name, studies, arms)
         if dry_run:
-            describe(claim, studies, format)
+            describe(claim, chosen, format)
             return
         until = None if max_hours is None else time.monotonic() + max_hours * 3600
-        for spec in studies.values():
+        for spec in chosen.values():
             if until is None or time.monotonic() < until:
                 _train(spec, until, format, progress)
     root = next(iter(studies.values())).storage.root
@@ -106,7 +107,7 @@ def run(
             print_json(document(claim, None))
         return
     account = _account(claim, root, tau, ratio, budget, rule, None)
-    show_account(account, claim.composed(words or []) if arms else studies, format)
+    show_account(account, studies, format)
 
 
 def show(
@@ -189,6 +190,18 @@ def report(
     figures = page.parent / "images" / "claims"
     written = write_document(claims, _accounts(claims, root), page, figures)
     out.print(f"{page} and {len(written) - 1} figures in {figures}", markup=False)
+
+
+def _chosen(name: str, studies: dict[str, StudySpec], arms: list[str] | None) -> dict[str, StudySpec]:
+    """The arms asked for; all if none is.
+
+    Raises:
+        BadInput: the claim has no such arm.
+    """
+    for arm in arms or ():
+        if arm not in studies:
+            raise unknown("--arm", arm, list(studies), f"See `grokstudy claim run {name} --dry-run`.")
+    return {arm: spec for arm, spec in studies.items() if not arms or arm in arms}
 
 
 def _train(spec: StudySpec, until: float | None, form: Format, mode: Mode) -> None:
