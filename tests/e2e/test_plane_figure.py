@@ -36,10 +36,10 @@ def test_a_plane_and_three_runs_become_one_picture(cli: Cli, tmp_path: Path) -> 
 def test_every_row_is_a_cell_with_its_share_and_a_missing_one_is_blank() -> None:
     rows = [
         {"x": x, "y": y, "value": (x + y) / 4, "series": series}
-        for series in ("few", "many")
+        for series in ("1000 rows", "750 rows")
         for x in (0.0, 1.0, 2.0)
         for y in (1.0, 2.0)
-        if (x, y, series) != (2.0, 1.0, "many")
+        if (x, y, series) != (2.0, 1.0, "1000 rows")
     ]
     figure = empty_figure(6, 3)
     asked = ClaimFigure(sql="SELECT 1", x="decay", y="width", value="share")
@@ -47,5 +47,5 @@ def test_every_row_is_a_cell_with_its_share_and_a_missing_one_is_blank() -> None
     few, many, bar = figure.axes
     written = [[text.get_text() for text in axes.texts] for axes in (few, many)]
     assert written == [["0.25", "0.5", "0.75", "0.5", "0.75", "1"], ["0.25", "0.5", "0.5", "0.75", "1"]]
-    assert [axes.get_title() for axes in (few, many)] == ["few", "many"]
+    assert [axes.get_title() for axes in (few, many)] == ["750 rows", "1000 rows"]
     assert bar.get_ylabel() == "share"
