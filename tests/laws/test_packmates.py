@@ -69,13 +69,16 @@ def test_packmates_never_change_a_trial(make: Callable[..., TrialSpec], frac: fl
 @pytest.mark.slow
 @pytest.mark.parametrize(("make", "frac"), CASES)
 def test_packmates_never_change_a_trial_over_400_steps(make: Callable[..., TrialSpec], frac: float) -> None:
-    assert_packmates_change_nothing(make, frac, packs=[8] if make is SMALL.values[0] else [8, 64], steps=400)
+    transformer = make is tiny or make is SMALL.values[0]
+    assert_packmates_change_nothing(make, frac, packs=[8] if transformer else [8, 64], steps=400)
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize("frac", [0.585, 0.72])
-def test_packmates_never_change_a_transformer_in_a_pack_of_64_over_400_steps(frac: float) -> None:
-    assert_packmates_change_nothing(SMALL.values[0], frac, packs=[64], steps=400)
+@pytest.mark.parametrize(("make", "frac"), [(tiny, 0.6), (SMALL.values[0], 0.585), (SMALL.values[0], 0.72)])
+def test_packmates_never_change_a_transformer_in_a_pack_of_64_over_400_steps(
+    make: Callable[..., TrialSpec], frac: float
+) -> None:
+    assert_packmates_change_nothing(make, frac, packs=[64], steps=400)
 
 
 @pytest.mark.parametrize(
