@@ -60,8 +60,8 @@ def check(trained: Trained, mem: Span, gen: Span, tau: float = 0.95) -> None:
         ("group_s4", 3200, 3, (7, 21), (600, 3100)),
         # Stated 100-150 and 2,450-4,100 (6 seeds); measured 92-116 and 3,000-4,000 (3 seeds).
         ("parity30", 6000, 2, (60, 225), (1600, 6000)),
-        # The paper and our earlier run state epochs 22-33 and 143-173 with one output; measured 17 and 113 (2 seeds),
-        # that is 530 and 3,600 updates: with two outputs the last layer learns twice as fast.
+        # An earlier run states epochs 22-33 and 143-173; measured 17-24 and 106-134 (2 seeds), which is 560-760 and
+        # 3,400-4,300 updates.
         ("parity40", 5500, 1, (350, 1100), (2400, 5400)),
     ],
     ids=["quad23_fast", "quad41", "doshi97", "group_s4", "parity30", "parity40"],
