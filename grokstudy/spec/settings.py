@@ -80,11 +80,6 @@ class CheckpointSettings:
     def __post_init__(self) -> None:
         if any(step < 0 for step in self.steps):
             raise BadInput(f"checkpoint.steps: got {list(self.steps)}, steps must be >= 0.")
-        if self.steps and not self.schedule:
-            raise BadInput(
-                f"checkpoint.steps: got {list(self.steps)}, nothing reads them with checkpoint.schedule=false, which "
-                "keeps the end only; leave one of the two out."
-            )
 
 
 ADDRESS = re.compile(r"auto|([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", re.ASCII)

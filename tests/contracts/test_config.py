@@ -342,7 +342,6 @@ WRONG = {
     "name=a/b": ("name", "a/b", "letters"),
     "measures.checkpoints=some": ("measures.checkpoints", "some", "all", "final"),
     "checkpoint.steps=[-1]": ("checkpoint.steps", "-1", ">= 0"),
-    "checkpoint.steps=[7] checkpoint.schedule=false": ("checkpoint.steps", "[7]", "checkpoint.schedule=false", "leave"),
     "cluster.pack_size=0": ("cluster.pack_size", "0", ">= 1"),
     "tracking.granularity=trail": ("tracking.granularity", "trail", "'trial'", "cell"),
     # what belongs to another option of the group
