@@ -72,7 +72,7 @@ class CheckpointSettings:
 
     steps: tuple[int, ...] = setting((), help="further steps to checkpoint")
     ring: bool = setting(True, help="keep a dense window of checkpoints between t_mem and t_gen")
-    schedule: bool = setting(True, help="keep the scheduled checkpoints; false = only the end")
+    schedule: bool = setting(True, help="keep the scheduled checkpoints and checkpoint.steps; false = only the end")
     state: bool = setting(
         False, help="also keep the optimizer's state in scheduled checkpoints and the end, for forks that go on with it"
     )
