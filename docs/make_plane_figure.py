@@ -68,7 +68,7 @@ def figure_of(study: str, runs: list[Run]) -> Figure:
         _draw_plane(left, data, runs)
         for letter, run, axes in zip(LETTERS, runs, right.subplots(len(runs), 1), strict=True):
             panel = losses(run.seen)
-            words = f"{letter}   {run.outcome}:  weight decay {run.x:g}, {run.y:.0%} of the table"
+            words = f"{letter}   {run.outcome} ({run.x:g}, {run.y:g})"  # short: the legend stands beside it
             circuits.draw_panel(axes, dataclasses.replace(panel, title=words))
         title_and_note(figure, "Where a one-layer transformer groks, and three of its trainings", data.note)
     return figure
