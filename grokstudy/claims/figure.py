@@ -15,6 +15,7 @@ from matplotlib.gridspec import SubplotSpec
 from grokstudy.claims.account import Account
 from grokstudy.claims.judge import Judged
 from grokstudy.claims.planes import draw_planes
+from grokstudy.claims.series import by_series
 from grokstudy.claims.words import duration, interval, number
 from grokstudy.phase.figures_matplotlib import STYLE, empty_figure, title_and_note, write_figure
 from grokstudy.phase.palette import INK, OUTCOME_COLOURS, QUIET
@@ -70,10 +71,8 @@ def _note(account: Account) -> str:
 
 def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
     """A dot per row, joined (curves) or with the median of each x; published points as open diamonds."""
-    rows = rows.sort_values(["x", "y"])
-    names = sorted(set(rows["series"].astype(str))) if "series" in rows else [""]
-    for place, name in enumerate(names):
-        own = rows[rows["series"].astype(str) == name] if "series" in rows else rows
+    series = by_series(rows.sort_values(["x", "y"]))
+    for place, (name, own) in enumerate(series.items()):
         colour = SERIES[place % len(SERIES)]
         x, y = (own[column].to_numpy(dtype=float) for column in ("x", "y"))
         if asked.lines:
@@ -98,7 +97,7 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
     axes.set_xlabel(asked.x)
     axes.set_ylabel(asked.y)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(names) > 1 or labels:
+    if len(series) > 1 or labels:
         axes.legend(fontsize=8, frameon=False)
 
 

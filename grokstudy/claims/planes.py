@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import matplotlib as mpl
 import pandas as pd
@@ -13,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
+from grokstudy.claims.series import by_series
 from grokstudy.claims.words import number
 from grokstudy.phase.palette import EMPTY, INK, PAPER, SHARE_SCALE
 from grokstudy.spec.claim import ClaimFigure
@@ -24,29 +24,23 @@ _DARK = 0.55
 
 def draw_planes(figure: Figure, place: SubplotSpec, asked: ClaimFigure, rows: pd.DataFrame) -> None:
     """A cell per row in the colour of its share, which stands in it; cells without a trial stay grey."""
-    names = sorted(set(rows["series"].astype(str)), key=_numbers_first) if "series" in rows else [""]
-    across = min(len(names), _MOST_ACROSS)
-    grid = place.subgridspec(math.ceil(len(names) / across), across)
-    axes = [figure.add_subplot(grid[i // across, i % across]) for i in range(len(names))]
+    series = by_series(rows)
+    across = min(len(series), _MOST_ACROSS)
+    grid = place.subgridspec(math.ceil(len(series) / across), across)
+    axes = [figure.add_subplot(grid[i // across, i % across]) for i in range(len(series))]
     x, y = (sorted(set(rows[key].astype(float))) for key in ("x", "y"))
-    for i, (name, one) in enumerate(zip(names, axes, strict=True)):
-        own = rows[rows["series"].astype(str) == name] if "series" in rows else rows
+    for i, ((name, own), one) in enumerate(zip(series.items(), axes, strict=True)):
         _draw_plane(one, own, x, y)
         one.set_title(name, fontsize=8.5, pad=3)
-        one.set_xticks(range(len(x)), [number(v) for v in x] if i + across >= len(names) else [], fontsize=7)
+        one.set_xticks(range(len(x)), [number(v) for v in x] if i + across >= len(series) else [], fontsize=7)
         one.set_yticks(range(len(y)), [number(v) for v in y] if i % across == 0 else [], fontsize=7)
     axes[0].set_ylabel(asked.y, fontsize=8)
-    axes[(len(names) - 1) // across * across].set_xlabel(asked.x, fontsize=8)
+    axes[(len(series) - 1) // across * across].set_xlabel(asked.x, fontsize=8)
     colours = ScalarMappable(Normalize(0, 1), mpl.colormaps[SHARE_SCALE])
     bar = figure.colorbar(colours, ax=axes, pad=0.01, fraction=0.04)
     bar.ax.tick_params(labelsize=7, length=2)
     bar.set_label(asked.value, fontsize=8)
     bar.outline.set_visible(False)
-
-
-def _numbers_first(name: str) -> tuple[list[float], str]:
-    """So that 750 rows come before 1000 rows."""
-    return [float(text) for text in re.findall(r"\d*\.?\d+", name)], name
 
 
 def _draw_plane(axes: Axes, rows: pd.DataFrame, x: list[float], y: list[float]) -> None:
