@@ -55,6 +55,7 @@ def _check_attn_only(model: Transformer) -> None:
         "activation": (model.activation, "relu"),
         "gated": (model.gated, False),
         "mlp_bias": (model.mlp_bias, True),
+        "mlp_in_std": (model.mlp_in_std, "d_model"),
     }
     for name, (given, default) in inert.items():
         if given != default:

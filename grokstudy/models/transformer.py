@@ -32,7 +32,8 @@ class Transformer(Model):
     """Decoder of any depth with optional norms, read at "=" or at its last positions; as in the papers by default.
 
     Learned positions, untied unembedding, biases in the MLPs only (zero at the start). Every weight starts normal with
-    standard deviation 1/sqrt(d_model), W_U with 1/sqrt(d_vocab). At p = 113 the defaults have 226,816 parameters.
+    standard deviation 1/sqrt(d_model), W_U with 1/sqrt(d_vocab), what MLPs read through with 1/sqrt of `mlp_in_std`.
+    At p = 113 the defaults have 226,816 parameters.
 
     A row with one answer gets a "=" (unless `read=last`) and is read at its last position. A row with several answers
     has separators of its own and is read at its last positions: there are p tokens then, and logits [rows, answers, p].
@@ -55,8 +56,9 @@ class Transformer(Model):
     Logits are read at few positions, so the last layer computes its queries, MLP and unembedding only there; what the
     first layer computes of a token at the last position alone is a table over tokens. Both are exact.
 
-    Source: Nanda et al. 2023 (arXiv 2301.05217), section 3 and the authors' `transformers.py`; `attn_rate`, `causal`
-    and `read` of Zhong et al. 2023 (arXiv 2306.17844); `peri` of Kim et al. 2025 (arXiv 2502.02732), no embedding norm.
+    Source: Nanda et al. 2023 (arXiv 2301.05217), section 3 and the authors' `transformers.py`; `attn_rate`, `causal`,
+    `read` and `mlp_in_std` of Zhong et al. 2023 (arXiv 2306.17844) and its `train-main.py`; `peri` of Kim et al. 2025
+    (arXiv 2502.02732), no embedding norm.
     """
 
     n_layers: int = setting(1, help="attention + MLP blocks")
@@ -68,6 +70,9 @@ class Transformer(Model):
     activation: Activation = setting("relu", neutral="relu", help="non-linearity of the MLPs")
     gated: bool = setting(False, neutral=False, help="neurons = act(x W_gate) * (x W_in + b_in)")
     mlp_bias: bool = setting(True, neutral=True, help="MLPs have biases")
+    mlp_in_std: Literal["d_model", "d_mlp"] = setting(
+        "d_model", neutral="d_model", help="W_in (and W_gate) start at 1/sqrt of this many"
+    )
     attn_rate: float = setting(1.0, neutral=1.0, help="r in r * softmax + (1 - r) * 1, in [0, 1]")
     causal: bool = setting(True, neutral=True, help="a position sees those before it only")
     read: Literal["equals", "last"] = setting(
@@ -99,9 +104,15 @@ class Transformer(Model):
             elif leaf == "b" or leaf.startswith("b_"):
                 params[name] = torch.zeros(size, dtype=torch.float64)
             else:
-                std = 1 / math.sqrt(self._tokens(shape) if name == "unembed.W_U" else self.d_model)
+                std = 1 / math.sqrt(self._scaled_by(leaf, shape))
                 params[name] = torch.from_numpy(generator(seed, "init", name).normal(0.0, std, size))
         return params
+
+    def _scaled_by(self, leaf: str, shape: Shape) -> int:
+        """1 / the variance at which a matrix of this name starts."""
+        if leaf == "W_U":
+            return self._tokens(shape)
+        return self.d_mlp if leaf in ("W_in", "W_gate") and self.mlp_in_std == "d_mlp" else self.d_model
 
     def apply(
         self,
@@ -259,9 +270,10 @@ class Transformer(Model):
         )
 
     def _is_plain_layer(self) -> bool:
-        """One layer that has none of the axes with a neutral value (those of every model act on its logits)."""
+        """One layer that has none of the axes with a neutral value (those of every model act on its logits, that of the
+        start on its first weights)."""
         fields = {field.name: field for field in dataclasses.fields(self)}
-        general = {field.name for field in dataclasses.fields(Model)} | set(checks.SIZES)
+        general = {field.name for field in dataclasses.fields(Model)} | {*checks.SIZES, "mlp_in_std"}
         return self.n_layers == 1 and all(
             getattr(self, name) == field.default for name, field in fields.items() if name not in general
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -52,15 +53,16 @@ CHANGES: dict[str, Any] = {
     "n_layers": 2, "n_heads": 3, "d_model": 16, "d_head": 4, "d_mlp": 24, "attn_only": True, "activation": "gelu",
     "gated": True, "mlp_bias": False, "attn_rate": 0.5, "causal": False, "read": "last", "positions": "none",
     "norm_site": "final", "norm_kind": "rmsnorm", "norm_affine": True, "tied": True,
+    "mlp_in_std": "d_mlp",
 }  # fmt: skip
 """Another value of every field."""
 
 
-def test_every_axis_changes_tensors_or_logits_or_is_refused() -> None:
+def test_every_axis_changes_tensors_logits_or_the_start_or_is_refused() -> None:
     own = {field.name for field in dataclasses.fields(Transformer)} - {f.name for f in dataclasses.fields(Model)}
     assert set(CHANGES) == own
     base = Transformer(**SMALL)
-    params, inputs = random_params(base, PAIRS), all_rows(PAIRS)
+    params, inputs, start = random_params(base, PAIRS), all_rows(PAIRS), base.init(PAIRS, 0)
     refused = set()
     for name, value in CHANGES.items():
         try:
@@ -69,9 +71,22 @@ def test_every_axis_changes_tensors_or_logits_or_is_refused() -> None:
         except BadInput:
             refused.add(name)
             continue
-        if Layout.of(changed.init(PAIRS, 0)) == Layout.of(params):
+        new = changed.init(PAIRS, 0)
+        if Layout.of(new) == Layout.of(params) and all(torch.equal(new[name], start[name]) for name in start):
             assert not torch.equal(changed.apply(params, inputs), base.apply(params, inputs)), name
     assert refused == {"attn_only", "causal", "norm_kind", "norm_affine"}
+
+
+@pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
+def test_what_mlps_read_through_starts_at_the_spread_asked_for_and_nothing_else_moves(gated: bool) -> None:
+    """Draws are scaled, so that one is the other times sqrt(d_model / d_mlp) up to a rounding of either product."""
+    as_nanda, as_zhong = (Transformer(**SMALL, gated=gated, mlp_in_std=by) for by in ("d_model", "d_mlp"))
+    one, other = as_nanda.init(PAIRS, 3), as_zhong.init(PAIRS, 3)
+    reading = {"blocks.0.mlp.W_in", "blocks.0.mlp.W_gate"} & set(one)
+    for name, weights in one.items():
+        factor = math.sqrt(as_nanda.d_model / as_nanda.d_mlp) if name in reading else 1.0
+        torch.testing.assert_close(other[name], weights * factor, rtol=4 * torch.finfo(weights.dtype).eps, atol=0)
+    assert as_nanda.d_model != as_nanda.d_mlp
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,7 @@ def test_every_axis_changes_tensors_or_logits_or_is_refused() -> None:
         ({"attn_only": True, "activation": "gelu"}, PAIRS, "model.activation"),
         ({"attn_only": True, "gated": True}, PAIRS, "model.gated"),
         ({"attn_only": True, "mlp_bias": False}, PAIRS, "model.mlp_bias"),
+        ({"attn_only": True, "mlp_in_std": "d_mlp"}, PAIRS, "model.mlp_in_std"),
         ({"attn_only": True, "norm_site": "mlp_pre"}, PAIRS, "model.norm_site"),
         ({"norm_kind": "rmsnorm"}, PAIRS, "model.norm_kind"),
         ({"norm_affine": True}, PAIRS, "model.norm_affine"),
