@@ -1,7 +1,8 @@
 """One number with an interval from one number per seed: what a claim's check is judged by.
 
 A seed is the unit of replication everywhere: a slope is fitted within each seed, and the interval is over seeds. What
-was not seen (NULL) is an amount beyond every other for a median, and makes any other mean unknowable.
+was not seen (NULL) is an amount beyond every other where order is all that counts (median, spearman), is left out of a
+slope, and makes a mean unknowable.
 """
 
 from __future__ import annotations
@@ -111,25 +112,36 @@ def _median(rows: pd.DataFrame) -> Effect:
 
 def _slope(rows: pd.DataFrame) -> Effect:
     """Slope of log value against log x within each seed; then the mean over seeds."""
-    return _of_seeds(rows, lambda x, y: float(np.polyfit(np.log(x), np.log(y), 1)[0]), positive=True)
+
+    def fit(x: Values, y: Values) -> float:
+        seen = (x > 0) & (y > 0)
+        return float(np.polyfit(np.log(x[seen]), np.log(y[seen]), 1)[0]) if _tells(x[seen]) else np.nan
+
+    return _of_seeds(rows, fit)
 
 
 def _spearman(rows: pd.DataFrame) -> Effect:
-    """Rank correlation of value and x within each seed; then the mean over seeds, whose interval ends at -1 and 1."""
-    found = _of_seeds(rows, lambda x, y: float(pd.Series(x).corr(pd.Series(y), method="spearman")), positive=False)
-    return found.within(-1.0, 1.0)
+    """Rank correlation of value and x within each seed; then the mean over seeds, whose interval ends at -1 and 1.
+
+    Values that were not seen share the last rank: to drop trials that never generalised would hide the trend.
+    """
+
+    def fit(x: Values, y: Values) -> float:
+        ranks = pd.Series(x).rank(), pd.Series(np.where(np.isnan(y), np.inf, y)).rank()
+        return float(ranks[0].corr(ranks[1])) if _tells(x) and ranks[1].nunique() > 1 else np.nan
+
+    return _of_seeds(rows, fit).within(-1.0, 1.0)
 
 
-def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float], *, positive: bool) -> Effect:
-    per_seed, unseen = [], 0
-    for _, own in rows.groupby("seed"):
-        x, y = (own[name].to_numpy(dtype=float) for name in ("x", "value"))
-        seen = ~(np.isnan(x) | np.isnan(y))
-        if positive:
-            seen &= (x > 0) & (y > 0)
-        unseen += int((~seen).sum())
-        per_seed.append(fit(x[seen], y[seen]) if len(np.unique(x[seen])) >= 3 else np.nan)
-    return dataclasses.replace(_of_means(np.array(per_seed)), unseen=unseen)
+def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float]) -> Effect:
+    """Mean over seeds of what `fit` finds in the x and values of each."""
+    x, value = (rows[name].astype(float).to_numpy(dtype=float, na_value=np.nan) for name in ("x", "value"))
+    per_seed = [fit(x[own], value[own]) for own in rows.groupby("seed").indices.values()]
+    return dataclasses.replace(_of_means(np.array(per_seed)), unseen=int(np.isnan(value).sum()))
+
+
+def _tells(x: Values) -> bool:
+    return len(np.unique(x[~np.isnan(x)])) >= 3
 
 
 def _crossing(rows: pd.DataFrame) -> Effect:

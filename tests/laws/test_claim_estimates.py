@@ -70,6 +70,19 @@ def test_an_interval_of_rank_correlations_ends_where_they_do() -> None:
     assert found.high == pytest.approx(-2.5 / 3 + 4.302652729911275 * np.std([-1, -1, -0.5], ddof=1) / np.sqrt(3))
 
 
+def test_a_trial_that_never_generalised_has_the_last_rank() -> None:
+    """Without that trial the other three would correlate by 1."""
+    x, seeds = [1.0, 2.0, 3.0, 4.0], [0, 1]
+    late_where_few = pd.concat([rows(seed=seed, x=x, value=[None, 10.0, 20.0, 30.0]) for seed in seeds])
+    found = estimated(late_where_few, "spearman")
+    assert found.effect == pytest.approx(1 - 6 * (9 + 1 + 1 + 1) / (4 * 15))  # 1 - 6 sum d^2 / (n (n^2 - 1))
+    assert (found.units, found.unseen) == (2, 2)
+    both_last = estimated(rows(seed=0, x=x, value=[None, None, 20.0, 10.0]), "spearman").effect
+    assert both_last == pytest.approx(-4.5 / np.sqrt(5 * 4.5))  # ranks 3.5 3.5 2 1: Pearson's formula of the ranks
+    nothing_seen = estimated(rows(seed=0, x=x, value=[None] * 4), "spearman")
+    assert nothing_seen.effect is None
+
+
 def test_a_crossing_lies_where_half_of_the_units_hold() -> None:
     x = np.repeat(np.linspace(0, 1, 21), 40)
     p = 1 / (1 + np.exp(-12 * (x - 0.58)))
