@@ -24,6 +24,8 @@ from grokstudy.spec.claim import Estimate
 from grokstudy.spec.errors import BadInput
 
 CONFIDENCE = 0.95
+_PER_END = 3
+"""Units at either end of a bracket from which it is believed: of three alike, a share of half is left out at 7/8."""
 Values: TypeAlias = Float[np.ndarray, " units"]
 
 
@@ -47,12 +49,13 @@ class Effect:
         return dataclasses.replace(self, low=low, high=high)
 
 
-def estimated(rows: pd.DataFrame, estimate: Estimate) -> Effect:
+def estimated(rows: pd.DataFrame, estimate: Estimate, rising: bool = True) -> Effect:
     """The effect of a check.
 
     Args:
         rows: `value`; for slope, spearman and crossing also `x`, and `seed` for the first two.
         estimate: which number.
+        rising: of a crossing: whether units hold above it, not below.
 
     Raises:
         BadInput: a column is missing.
@@ -62,7 +65,7 @@ def estimated(rows: pd.DataFrame, estimate: Estimate) -> Effect:
             raise BadInput(f"sql: the SELECT has no column `{column}`, which estimate={estimate} reads.")
     if rows.empty:
         return Effect(effect=None, low=None, high=None, units=0)
-    return _ESTIMATES[estimate](rows)
+    return _crossing(rows, rising) if estimate == "crossing" else _ESTIMATES[estimate](rows)
 
 
 def _share(rows: pd.DataFrame) -> Effect:
@@ -137,37 +140,45 @@ def _of_seeds(rows: pd.DataFrame, fit: Callable[[Values, Values], float]) -> Eff
     """Mean over seeds of what `fit` finds in the x and values of each."""
     x, value = (rows[name].astype(float).to_numpy(dtype=float, na_value=np.nan) for name in ("x", "value"))
     per_seed = [fit(x[own], value[own]) for own in rows.groupby("seed").indices.values()]
-    return dataclasses.replace(_of_means(np.array(per_seed)), unseen=int(np.isnan(value).sum()))
+    return dataclasses.replace(_of_means(np.array(per_seed)), units=len(per_seed), unseen=int(np.isnan(value).sum()))
 
 
 def _tells(x: Values) -> bool:
     return len(np.unique(x[~np.isnan(x)])) >= 3
 
 
-def _crossing(rows: pd.DataFrame) -> Effect:
-    """x at which half of the units hold: a logistic curve, its interval by the delta method.
+def _crossing(rows: pd.DataFrame, rising: bool) -> Effect:
+    """x from which half of the units hold (`rising`), or up to which: a logistic curve, interval by the delta method.
 
-    Where the units part without overlap the curve is a step, known to lie between the two nearest x.
+    Where the units part, or are mixed at one x only, no curve has a width: the crossing lies between the nearest x
+    where they are not mixed, and that is known if each of these has three units. Unknown if it goes the other way.
     """
     x, value = rows["x"].to_numpy(dtype=float), _values(rows)
     seen = ~(np.isnan(x) | np.isnan(value))
-    x, holds = x[seen], value[seen] > 0.5
+    x, beyond = x[seen], (value[seen] > 0.5) == rising
     unknown = Effect(effect=None, low=None, high=None, units=len(x), unseen=int((~seen).sum()))
-    if holds.all() or not holds.any():
+    if beyond.all() or not beyond.any():
         return unknown
-    for below, above in ((x[~holds], x[holds]), (x[holds], x[~holds])):
-        if below.max() < above.min():
-            ends = float(below.max()), float(above.min())
-            return dataclasses.replace(unknown, effect=sum(ends) / 2, low=ends[0], high=ends[1])
-    at, half = _logistic_crossing(x, holds)
-    return dataclasses.replace(unknown, effect=at, low=at - half, high=at + half)
+    last, first = x[~beyond].max(), x[beyond].min()
+    if last > first:
+        at, half = _logistic_crossing(x, beyond)
+        return (
+            dataclasses.replace(unknown, effect=at, low=at - half, high=at + half) if math.isfinite(half) else unknown
+        )
+    if last == first:
+        last, first = max(x[x < first], default=first), min(x[x > last], default=last)
+    known = min((x == last).sum(), (x == first).sum()) >= _PER_END
+    ends = (float(last), float(first)) if known else (None, None)
+    return dataclasses.replace(unknown, effect=float(last + first) / 2, low=ends[0], high=ends[1])
 
 
 def _logistic_crossing(x: Values, holds: Bool[np.ndarray, " units"]) -> tuple[float, float]:
-    """The crossing and half of its interval."""
+    """The crossing and half of its interval, which has no end if the curve falls."""
     centre, scale = x.mean(), x.std()
     rows = np.stack([np.ones_like(x), (x - centre) / scale], 1)
     fit = fit_logistic(Design(rows=rows, generalised=holds.astype(int), trials=np.ones(len(x), dtype=int)))
+    if fit.coefficients[1] <= 0:
+        return math.nan, math.inf
     at = -fit.coefficients[0] / fit.coefficients[1]
     gradient = np.array([-1, -at]) / fit.coefficients[1]
     half = math.sqrt(gradient @ fit.covariance @ gradient) * NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
@@ -206,7 +217,6 @@ _ESTIMATES: Mapping[Estimate, Callable[[pd.DataFrame], Effect]] = {
     "median": _median,
     "slope": _slope,
     "spearman": _spearman,
-    "crossing": _crossing,
 }
 _COLUMNS: Mapping[Estimate, tuple[str, ...]] = {
     **dict.fromkeys(("share", "mean", "geometric_mean", "median"), ("value",)),

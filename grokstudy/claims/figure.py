@@ -35,6 +35,12 @@ _NAME_LETTERS, _TITLE_LETTERS = 44, 110
 _FEW = 8
 _MOST_JOINED = 16
 """Values of x whose medians are joined: those of an axis, which seeds share, not numbers that were measured."""
+_MOST_INSIDE = 5
+"""Entries of a legend inside the axes; one with more stands above them."""
+_MOST_ACROSS, _LEGEND_LETTERS = 3, 72
+"""Columns of that one, and how many letters its columns have together."""
+_DIGITS = 17
+"""Tell any two doubles apart."""
 
 
 def claim_figure(account: Account) -> Figure:
@@ -63,10 +69,21 @@ def save_claim_figure(account: Account, target: Path) -> None:
 
 def _note(account: Account) -> str:
     read = f"tau {account.thresholds.tau:g}, R {account.thresholds.ratio:g}"
+    lines = _lines(account.claim.record.figure, account.rows)
     return (
         f"{account.claim.record.source}   ·   {account.trials} trials, {duration(account.seconds)} of one core   ·   "
-        f"{read}   ·   band: equivalent   ·   open diamond: published   ·   dot: ours with its 95 % interval over seeds"
+        f"{read}   ·   {lines + '   ·   ' if lines else ''}band: equivalent   ·   open diamond: published   ·   "
+        "dot: ours with its 95 % interval over seeds"
     )
+
+
+def _lines(asked: ClaimFigure | None, rows: pd.DataFrame | None) -> str:
+    """What the lines among the trials are; empty if there are none."""
+    if asked is None or rows is None or "value" in rows:
+        return ""
+    if asked.lines:
+        return "curves: single seeds"
+    return "line: median of the dots" if any(len(_medians(own)) for own in by_series(rows).values()) else ""
 
 
 def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
@@ -79,9 +96,8 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
             axes.plot(x, y, color=colour, linewidth=1.5, label=name or None)
             continue
         axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0, label=name or None)
-        middle = own.assign(x=x, y=y).groupby("x")["y"].median().dropna()
-        if 1 < len(middle) <= min(_MOST_JOINED, len(own) - 1):
-            axes.plot(middle.index, middle.to_numpy(), color=colour, linewidth=1.2, alpha=0.8)
+        middle = _medians(own)
+        axes.plot(middle.index, middle.to_numpy(), color=colour, linewidth=1.2, alpha=0.8)
     labels = dict.fromkeys(point.label for point in asked.points)
     for label in labels:
         own_points = [(p.x, p.y) for p in asked.points if p.label == label]
@@ -98,7 +114,24 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
     axes.set_ylabel(asked.y)
     axes.spines[["top", "right"]].set_visible(False)
     if len(series) > 1 or labels:
+        _legend(axes)
+
+
+def _medians(rows: pd.DataFrame) -> pd.Series:
+    """The median y of each x, if x is an axis that several rows share; else nothing."""
+    x, y = (rows[column].to_numpy(dtype=float) for column in ("x", "y"))
+    middle = pd.Series(y).groupby(x).median().dropna()
+    return middle if 1 < len(middle) <= min(_MOST_JOINED, len(rows) - 1) else middle.iloc[:0]
+
+
+def _legend(axes: Axes) -> None:
+    """Where it hides least; a long one above the axes, where it hides nothing."""
+    names = axes.get_legend_handles_labels()[1]
+    if len(names) <= _MOST_INSIDE:
         axes.legend(fontsize=8, frameon=False)
+        return
+    across = max(1, min(_MOST_ACROSS, _LEGEND_LETTERS // max(map(len, names))))
+    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=across)
 
 
 def _draw_checks(figure: Figure, place: SubplotSpec, judged: Sequence[Judged]) -> None:
@@ -139,7 +172,17 @@ def _draw_check(axes: Axes, one: Judged) -> None:
     axes.set_xlim(left, right)
     axes.set_ylim(-1, 1)
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    axes.xaxis.set_major_formatter(lambda value, _: number(value))
+    ticks = [float(v) for v in mpl.ticker.MaxNLocator(5).tick_values(left, right) if left <= v <= right]
+    axes.set_xticks(ticks, _told_apart(ticks))
     axes.tick_params(labelsize=7.5, length=2)
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _told_apart(values: Sequence[float]) -> list[str]:
+    """Three significant digits each, and more where these leave two of them equal."""
+    names = [number(value) for value in values]
+    for digits in range(4, _DIGITS + 1):
+        if len(set(names)) == len(values):
+            break
+        names = [f"{value:.{digits}g}" for value in values]
+    return names

@@ -18,7 +18,6 @@ from grokstudy.phase.query import FACTS, trial_table
 from grokstudy.phase.rule import parse_rule
 from grokstudy.spec.claim import MAIN, ClaimCheck, ClaimRecord
 from grokstudy.spec.errors import BadInput
-from grokstudy.spec.rows import FINAL
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.sql_check import check
 from grokstudy.store.views import VIEWS
@@ -75,13 +74,12 @@ def judged_by(connection: duckdb.DuckDBPyConnection, record: ClaimRecord) -> tup
     Raises:
         BadInput: a SELECT cannot be answered, e.g. because an arm or a measure is missing.
     """
-    return tuple(
-        Judged(
-            check=check,
-            found=estimated(rows_of(connection, check.sql, check.name), check.estimate).within(*check.within),
-        )
-        for check in record.checks
-    )
+    return tuple(Judged(check=check, found=_found(connection, check)) for check in record.checks)
+
+
+def _found(connection: duckdb.DuckDBPyConnection, check: ClaimCheck) -> Effect:
+    rows = rows_of(connection, check.sql, check.name)
+    return estimated(rows, check.estimate, rising=check.rising is not False).within(*check.within)
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> pd.DataFrame:
@@ -91,10 +89,13 @@ def rows_of(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> pd.Da
     Raises:
         BadInput: it is something else, or fails; named after its check.
     """
-    check(sql, VIEWS)
+    try:
+        check(sql, VIEWS)
+    except BadInput as error:
+        raise BadInput(f"sql of '{name}': {error}") from error
     try:
         rows = connection.sql(sql).df()
-    except duckdb.Error as error:
+    except (duckdb.ProgrammingError, duckdb.DataError) as error:  # what a reader of parts hits is tried again outside
         reason = str(error).partition("\n")[0]
         raise BadInput(f"sql of '{name}': {reason} Its arms must have been run and measured.") from error
     return rows.sort_values(list(rows.columns), ignore_index=True)
@@ -102,14 +103,22 @@ def rows_of(connection: duckdb.DuckDBPyConnection, sql: str, name: str) -> pd.Da
 
 def with_arms(
     connection: duckdb.DuckDBPyConnection, folders: Mapping[str, StudyFolder], thresholds: Thresholds
-) -> None:
-    """Puts in the place of `trials` a view with a column `arm` and with times and outcomes under the thresholds."""
+) -> dict[str, int]:
+    """Puts in the place of `trials` a view with a column `arm` and with times and outcomes under the thresholds.
+
+    Returns T of every arm: the steps at which its trials are compared.
+
+    Raises:
+        BadInput: there are no trials, or the main study was not watched as long as asked for.
+    """
     table = trial_table(connection, FACTS)
     arm = {folder.name: name for name, folder in folders.items()}
-    frames = [_read(connection, own, thresholds, arm[str(study)]) for study, own in table.groupby("study")]
-    if not frames:
+    read = {
+        arm[str(study)]: _read(connection, own, thresholds, arm[str(study)]) for study, own in table.groupby("study")
+    }
+    if not read:
         raise BadInput("claim: there are no trials yet; `grokstudy claim run` makes them.")
-    frame = pd.concat(frames)
+    frame = pd.concat([own.trials for own in read.values()])
     frame["delay_ratio"] = times.delay_ratio(frame["t_mem"].to_numpy(), frame["t_gen"].to_numpy())
     frame["arm"] = frame["study"].map(arm)
     for name in ("retention", "outcome"):
@@ -124,15 +133,23 @@ def with_arms(
         f"CREATE OR REPLACE TEMP VIEW trials AS SELECT {columns}, {again} "
         f"FROM {schema}.trials v JOIN _claim_times n USING (trial_id, study)"
     )
+    return {name: own.steps for name, own in read.items()}
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, trials: pd.DataFrame, thresholds: Thresholds, arm: str
-) -> pd.DataFrame:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Arm:
+    """The trials of an arm as they stand at T."""
+
+    trials: pd.DataFrame
+    steps: int
+
+
+def _read(connection: duckdb.DuckDBPyConnection, trials: pd.DataFrame, thresholds: Thresholds, arm: str) -> _Arm:
     """One study's trials as they stand at T; at its own end where an arm was planned shorter than the T asked for.
 
-    A trial that was stopped or failed before T is left out, whatever it had shown: to keep those that had generalised
-    by then, or to count the others as never, would lean to one side.
+    A trial that was not watched until T is left out, whatever it had shown: to keep those that had generalised by then,
+    or to count the others as never, would lean to one side. So is one that ended early by the study's tau and has not
+    generalised by that of `thresholds`; it does not lower T for the others either.
 
     Raises:
         BadInput: the main study was not watched until T.
@@ -143,9 +160,10 @@ def _read(
     rule = None if thresholds.rule is None else parse_rule(thresholds.rule)
     read = times.reread(connection, trials["trial_id"], thresholds.tau, rule)
     again = trials.drop(columns=list(read.columns)).merge(read, left_on="trial_id", right_index=True, how="left")
-    budget = times.common_budget(again, asked)
-    over = again["status"].isin(FINAL) | (again["steps_run"] >= budget.steps)
-    return times.cut(again[over], budget, thresholds.ratio)
+    open_end = (again["status"] == "ended_early") & again["t_gen"].isna()
+    budget = times.common_budget(again if open_end.all() else again[~open_end], asked)
+    over = (again["status"] == "diverged") | (times.watched_until(again) >= budget.steps)
+    return _Arm(trials=times.cut(again[over], budget, thresholds.ratio), steps=budget.steps)
 
 
 def _or(value: float | None, otherwise: float) -> float:

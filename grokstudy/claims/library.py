@@ -64,7 +64,13 @@ def updates(studies: Mapping[str, StudySpec]) -> int:
 
 
 def names(config_dir: Path | None = None) -> list[str]:
-    """Of all claims."""
+    """Of all claims.
+
+    Raises:
+        BadInput: there is no such folder of the user's own.
+    """
+    if config_dir is not None and not config_dir.is_dir():
+        raise BadInput(f"--config-dir: no folder '{config_dir}'.")
     return sorted(set(yaml_names(f"study/{GROUP}", config_dir)))
 
 
@@ -72,27 +78,64 @@ def load(name: str, config_dir: Path | None = None) -> Claim:
     """A claim by name.
 
     Raises:
-        BadInput: no such claim, or one without a record that can be judged.
+        BadInput: no such claim, a file that cannot be read, or one without a record that can be judged.
     """
     known = names(config_dir)
     if name not in known:
         raise unknown("claim", name, known, "See `grokstudy claim list`.")
-    config = _read(name, config_dir)
-    if not isinstance(config.get("claim"), Mapping):
+    config = _read((name,), known, config_dir)
+    if config["claim"] is None:
         raise BadInput(f"claim: {name}.yaml has no record `claim` of what was published.")
     record = decode(ClaimRecord, config["claim"], f"{name}.claim")
     return Claim(name=name, study=str(config.get("name") or name), record=record, config_dir=config_dir)
 
 
 def every(config_dir: Path | None = None) -> list[Claim]:
-    """All claims in the order of their numbers."""
+    """All claims in the order of their numbers.
+
+    Raises:
+        BadInput: one of them cannot be used.
+    """
     return sorted((load(name, config_dir) for name in names(config_dir)), key=_order)
 
 
-def _read(name: str, config_dir: Path | None) -> dict[str, Any]:
+def _read(via: tuple[str, ...], known: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
     """Name and record as the file says, over those of the claim whose trials it shares (`defaults: [claims/OTHER]`).
 
     Neither holds anything that Hydra would resolve, and forty compositions take ten seconds.
+
+    Args:
+        via: the claim, and before it those whose defaults led here.
+        known: all claims.
+        config_dir: the user's own folder.
+
+    Raises:
+        BadInput: the file cannot be read, or a key of it cannot be used.
+    """
+    name = via[-1]
+    own = _document(name, config_dir)
+    found: dict[str, Any] = {"name": None, "claim": {}}
+    for entry in _of_type(own, "defaults", list, name) or ():
+        if isinstance(entry, str) and entry.startswith(f"{GROUP}/"):
+            other = entry.removeprefix(f"{GROUP}/")
+            if other not in known:
+                raise unknown(f"defaults of {name}.yaml", entry, [f"{GROUP}/{one}" for one in known])
+            if other in via:
+                raise BadInput(
+                    f"defaults of {name}.yaml: got {entry}, which includes itself ({' -> '.join((*via, other))}); "
+                    "name another claim, or leave it out."
+                )
+            base = _read((*via, other), known, config_dir)
+            found = {"name": base["name"] or other, "claim": base["claim"]}
+    record = {**(found["claim"] or {}), **(_of_type(own, "claim", dict, name) or {})}
+    return {"name": own.get("name") or found["name"], "claim": record or None}
+
+
+def _document(name: str, config_dir: Path | None) -> dict[str, Any]:
+    """What the file of a claim holds.
+
+    Raises:
+        BadInput: it is no YAML, or holds no settings by name.
     """
     path = next(p for folder in _folders(config_dir) if (p := folder / f"{name}.yaml").is_file())
     try:
@@ -100,15 +143,25 @@ def _read(name: str, config_dir: Path | None) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise BadInput(f"claim: {name}.yaml cannot be read ({reason}).") from error
-    found: dict[str, Any] = {"name": None, "claim": {}}
-    for entry in own.get("defaults") or ():
-        if isinstance(entry, str) and entry.startswith(f"{GROUP}/"):
-            other = entry.removeprefix(f"{GROUP}/")
-            base = _read(other, config_dir)
-            found = {"name": base["name"] or other, "claim": base["claim"]}
-    if own.get("name"):
-        found["name"] = own["name"]
-    return {"name": found["name"], "claim": {**(found["claim"] or {}), **(own.get("claim") or {})} or None}
+    if not isinstance(own, dict):
+        what = "nothing" if own is None else f"a {type(own).__name__}"
+        raise BadInput(
+            f"claim: {name}.yaml holds {what}, must hold settings by name, `claim` among them (docs/claims.md)."
+        )
+    return own
+
+
+def _of_type(own: Mapping[str, Any], key: str, kind: type, name: str) -> Any:
+    """The value of a key, None if it is not given.
+
+    Raises:
+        BadInput: it is of another kind.
+    """
+    value = own.get(key)
+    if value is not None and not isinstance(value, kind):
+        expected = "a list, e.g. [claims/parity]" if kind is list else "a record: settings by name"
+        raise BadInput(f"{key} of {name}.yaml: got {value!r:.60}, must be {expected}.")
+    return value
 
 
 def _folders(config_dir: Path | None) -> Iterator[Traversable]:

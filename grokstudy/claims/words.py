@@ -12,12 +12,18 @@ def number(value: float | None) -> str:
 
 
 def interval(found: Effect) -> str:
-    """`412 (380 to 447, n 5)`; an end that nothing bounds is open."""
+    """`412 (380 to 447, n 5, 2 not seen)`; an end that nothing bounds is open.
+
+    No total is given: some estimates count what was not seen among their units, others beside them.
+    """
+    if found.units == found.unseen == 0:
+        return "no trials"
+    unseen = f", {found.unseen} not seen" if found.unseen else ""
     if found.effect is None:
-        return f"not seen in {found.unseen} of {found.units + found.unseen}" if found.unseen else "no trials"
+        return f"cannot be told from {found.units} unit{'' if found.units == 1 else 's'}{unseen}"
     low = "..." if found.low is None else number(found.low)
     high = "..." if found.high is None else number(found.high)
-    return f"{number(found.effect)} ({low} to {high}, n {found.units})"
+    return f"{number(found.effect)} ({low} to {high}, n {found.units}{unseen})"
 
 
 def bounds(equivalence: tuple[float | None, float | None]) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grokstudy.cli.claim_show import describe, document, show_account
-from grokstudy.cli.live import Mode, Progress, shown
+from grokstudy.cli.live import Mode, Progress, at, shown
 from grokstudy.cli.read import Budget, Rule, Storage
-from grokstudy.cli.run import GOES_ON, INTERRUPTED, ConfigDir, polite
+from grokstudy.cli.run import GOES_ON, INTERRUPTED, NOTHING_RAN, ConfigDir, polite
 from grokstudy.cli.show import Format, check_document, check_picture, err, out, print_entries, print_json
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.study.board import Board
 
 if TYPE_CHECKING:
     from grokstudy.claims.account import Account
+    from grokstudy.claims.judge import Thresholds
     from grokstudy.claims.library import Claim
     from grokstudy.spec.study import StudySpec
 
@@ -85,29 +87,32 @@ def run(
 
     Example: grokstudy claim run parity --max-hours 0.5
     """
+    from grokstudy.claims.account import thresholds_of
     from grokstudy.claims.library import load
     from grokstudy.claims.results import unrun
 
     check_document(format)
     with polite():
         claim = load(name, config_dir)
+        thresholds = thresholds_of(claim, tau, ratio, budget, rule)
         studies = claim.composed(words or [])
         chosen = _chosen(name, studies, arms)
         if dry_run:
             describe(claim, chosen, format)
             return
         until = None if max_hours is None else time.monotonic() + max_hours * 3600
+        hours = max_hours  # as given: the first arm's run refuses what cannot be
         for spec in chosen.values():
-            if until is None or time.monotonic() < until:
-                _train(spec, until, format, progress)
+            _train(spec, hours, until, format, progress)
+            if until is not None and (hours := (until - time.monotonic()) / 3600) <= 0:
+                break
     root = next(iter(studies.values())).storage.root
     if missing := unrun(claim, root):
         err.print(f"{name}: not judged; {', '.join(missing)} not run yet.", markup=False)
         if format is Format.json:
             print_json(document(claim, None))
         return
-    account = _account(claim, root, tau, ratio, budget, rule, None)
-    show_account(account, studies, format)
+    show_account(_account(claim, studies, root, None, thresholds), studies, format)
 
 
 def show(
@@ -126,6 +131,7 @@ def show(
 
     Example: grokstudy claim show parity --tau .9 --out parity.pdf
     """
+    from grokstudy.claims.account import thresholds_of
     from grokstudy.claims.library import load
     from grokstudy.claims.results import committed_root
     from grokstudy.study.api import storage_root
@@ -134,8 +140,9 @@ def show(
     if target is not None:
         check_picture(target, (".png", ".svg", ".pdf"))
     claim = load(name, config_dir)
-    account = _account(claim, storage_root(storage), tau, ratio, budget, rule, results or committed_root())
-    show_account(account, claim.composed(), format)
+    thresholds, studies = thresholds_of(claim, tau, ratio, budget, rule), claim.composed()
+    account = _account(claim, studies, storage_root(storage), results or committed_root(), thresholds)
+    show_account(account, studies, format)
     if target is not None:
         from grokstudy.claims.figure import save_claim_figure
 
@@ -146,6 +153,9 @@ def keep(
     names: Annotated[list[str], typer.Argument(help="claims that were run here", metavar="NAME...")],
     storage: Storage = None,
     results: Results = None,
+    fewer: Annotated[
+        bool, typer.Option("--fewer", help="replace what is kept already by fewer trials, or shorter ones")
+    ] = False,
     config_dir: ConfigDir = None,
 ) -> None:
     """Writes what was run here to the committed results: trials, accuracies and measures, as small Parquet files.
@@ -153,7 +163,7 @@ def keep(
     Example: grokstudy claim keep parity
     """
     from grokstudy.claims.library import every, load
-    from grokstudy.claims.results import here
+    from grokstudy.claims.results import check_current, here
     from grokstudy.claims.results import keep as write
     from grokstudy.cli.show import size
     from grokstudy.study.api import storage_root
@@ -166,8 +176,10 @@ def keep(
             raise BadInput(
                 f"claim: {name} has not been run under {root}, or not all of it; `grokstudy claim run {name}` goes on."
             )
+        check_current(claim, claim.composed(), folders)
         sharing = [other for other in every(config_dir) if other.study == claim.study]
-        out.print(f"{name}: {size(write(sharing, folders, target))} in {target}", markup=False)
+        kept = write(sharing, folders, target, fewer=fewer)
+        out.print(f"{name}: {kept.trials} trials, {size(kept.size)} in {target}", markup=False)
 
 
 def report(
@@ -204,36 +216,42 @@ def _chosen(name: str, studies: dict[str, StudySpec], arms: list[str] | None) ->
     return {arm: spec for arm, spec in studies.items() if not arms or arm in arms}
 
 
-def _train(spec: StudySpec, until: float | None, form: Format, mode: Mode) -> None:
-    """Runs what is missing of one arm.
+def _train(spec: StudySpec, hours: float | None, until: float | None, form: Format, mode: Mode) -> None:
+    """Runs what is missing of one arm, for at most so many hours, which are over at `until`.
 
     Raises:
-        typer.Exit: it was interrupted.
+        BadInput: the hours, or a setting, cannot be used.
+        typer.Exit: it was interrupted, or every trial that ran failed.
     """
     from grokstudy.study.begin import begin_study
 
-    hours = None if until is None else (until - time.monotonic()) / 3600
     board = Board(study=spec.name)
     with shown(board, mode, form):
         result = begin_study(spec, board, max_hours=hours)
-    if result.stopped and until is None:
+    if result.stopped and (until is None or time.monotonic() < until):
         err.print(f"{spec.name}: stopped. {GOES_ON}", markup=False)
         raise typer.Exit(INTERRUPTED)
+    if result.all_failed:
+        why = "SELECT error, count(*) AS trials FROM trials WHERE status = 'failed' GROUP BY 1"
+        asked = f'grokstudy query {spec.name} "{why}"{at(result.folder.storage.uri)}'
+        err.print(f"{spec.name}: every trial that ran failed; {asked} says why.", markup=False)
+        raise typer.Exit(NOTHING_RAN)
 
 
 def _account(
-    claim: Claim,
-    root: str,
-    tau: float | None,
-    ratio: float | None,
-    budget: int | None,
-    rule: str | None,
-    committed: Path | None,
+    claim: Claim, studies: Mapping[str, StudySpec], root: str, committed: Path | None, thresholds: Thresholds
 ) -> Account:
-    from grokstudy.claims.account import account, thresholds_of
-    from grokstudy.claims.results import found
+    """The claim judged by what was run under the root, else by the committed results.
 
-    return account(claim, found(claim, root, committed), thresholds_of(claim, tau, ratio, budget, rule))
+    Raises:
+        BadInput: neither is there, or rows are of another study, or cannot be judged.
+    """
+    from grokstudy.claims.account import account
+    from grokstudy.claims.results import check_current, found
+
+    folders = found(claim, root, committed)
+    check_current(claim, studies, folders)
+    return account(claim, folders, thresholds)
 
 
 def _accounts(claims: list[Claim], results: Path | None) -> dict[str, Account]:

@@ -29,6 +29,7 @@ def show_account(account: Account, studies: Mapping[str, StudySpec], form: Forma
     out.print(f"   {record.source}", markup=False, style="dim")
     took = f"{account.trials} trials, {duration(account.seconds)} of one core{done}"
     out.print(f"   {account.verdict}  ({took})", markup=False)
+    out.print(f"   {_read_at(account, studies)}", markup=False, style="dim")
     entries = []
     for one in account.judged:
         check = one.check
@@ -38,6 +39,17 @@ def show_account(account: Account, studies: Mapping[str, StudySpec], form: Forma
     print_entries(entries)
     if record.tried:
         out.print(f"   {record.tried}", markup=False, style="dim")
+
+
+def _read_at(account: Account, studies: Mapping[str, StudySpec]) -> str:
+    """Thresholds and T, with the budget of an arm that was not trained so far: `never` means little there."""
+    arms = ", ".join(
+        f"{arm} {steps:,}" + (f" of {studies[arm].budget:,}" if steps < studies[arm].budget else "")
+        for arm, steps in account.steps.items()
+    )
+    asked = account.thresholds
+    rule = "" if asked.rule is None else f", generalised: {asked.rule}"
+    return f"read with tau {asked.tau:g}, R {asked.ratio:g}{rule}, at step T: {arms}"
 
 
 def describe(claim: Claim, studies: Mapping[str, StudySpec], form: Format) -> None:
@@ -82,4 +94,5 @@ def document(claim: Claim, account: Account | None) -> dict[str, object]:
         for one in account.judged
     ]
     thresholds = dataclasses.asdict(account.thresholds)
-    return {**plain, "thresholds": thresholds, "trials": account.trials, "seconds": account.seconds, "checks": checks}
+    read = {"thresholds": thresholds, "steps": dict(account.steps)}
+    return {**plain, **read, "trials": account.trials, "seconds": account.seconds, "checks": checks}

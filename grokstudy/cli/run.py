@@ -189,7 +189,7 @@ def _run(
             _next_steps(spec, result)
     if result.stopped and max_hours is None:
         raise typer.Exit(INTERRUPTED)
-    if 0 < result.ran == result.outcomes.get("failed", 0):
+    if result.all_failed:
         raise typer.Exit(NOTHING_RAN)  # whoever submitted it shall not read "succeeded"
 
 

@@ -69,9 +69,7 @@ class PhaseQuery:
     """Line over cells: one of BOUNDARIES; None is logistic in the explorer, and no line in files."""
 
     def __post_init__(self) -> None:
-        _demand(0 < self.tau <= 1, "tau", self.tau, "must be an accuracy in (0, 1], e.g. .99")
-        _demand(1 <= self.ratio < float("inf"), "ratio", self.ratio, "must be a number >= 1, e.g. 5")
-        _demand(self.budget is None or self.budget >= 1, "budget", self.budget, "must be a number of steps >= 1")
+        check_thresholds(self.tau, self.ratio, self.budget)
         _demand(self.bins is None or self.bins >= 1, "bins", self.bins, "must be a number >= 1, e.g. 12")
         _demand(0 < self.confidence < 1, "confidence", self.confidence, "must be in (0, 1), e.g. .95")
         if self.boundary is not None and self.boundary not in BOUNDARIES:
@@ -84,6 +82,17 @@ class PhaseQuery:
 
     def place(self) -> Place | None:
         return None if self.at is None else parse_place(self.at)
+
+
+def check_thresholds(tau: float, ratio: float, budget: int | None) -> None:
+    """Accepts what outcomes can be read under.
+
+    Raises:
+        BadInput: an accuracy, ratio or number of steps outside its range.
+    """
+    _demand(0 < tau <= 1, "tau", tau, "must be an accuracy in (0, 1], e.g. .99")
+    _demand(1 <= ratio < float("inf"), "ratio", ratio, "must be a number >= 1, e.g. 5")
+    _demand(budget is None or budget >= 1, "budget", budget, "must be a number of steps >= 1")
 
 
 def readings(

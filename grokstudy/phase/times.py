@@ -71,18 +71,18 @@ def common_budget(trials: pd.DataFrame, asked: int | None) -> CommonBudget:
     Raises:
         BadInput: no trial was watched as long as the budget asked for.
     """
-    watched = _watched(trials)
+    longest = watched_until(trials)
     if asked is not None:
-        if asked > watched.max():
+        if asked > longest.max():
             raise BadInput(
-                f"budget: got {asked}, but the longest of these trials was watched for {int(watched.max())} steps; "
+                f"budget: got {asked}, but the longest of these trials was watched for {int(longest.max())} steps; "
                 "give a smaller one, or extend the study (run --steps)."
             )
         return CommonBudget(steps=asked, source="as asked")
-    finished = watched[trials["status"].isin(["done", "ended_early"])]
+    finished = longest[trials["status"].isin(["done", "ended_early"])]
     if len(finished):
         return CommonBudget(steps=int(finished.min()), source="fewest steps among finished trials")
-    return CommonBudget(steps=max(int(watched.max()), 1), source="most steps so far: none finished without diverging")
+    return CommonBudget(steps=max(int(longest.max()), 1), source="most steps so far: none finished without diverging")
 
 
 def cut(trials: pd.DataFrame, budget: CommonBudget, ratio: float) -> pd.DataFrame:
@@ -169,7 +169,8 @@ def delay_ratio(t_mem: Float[np.ndarray, " n"], t_gen: Float[np.ndarray, " n"]) 
     return ratio
 
 
-def _watched(trials: pd.DataFrame) -> pd.Series:
+def watched_until(trials: pd.DataFrame) -> pd.Series:
+    """Steps until which each trial is known: its last, or its budget if it ended early because it had generalised."""
     decided = (trials["status"] == "ended_early") & trials["t_gen"].notna()
     if not decided.any():
         return trials["steps_run"]

@@ -54,6 +54,8 @@ class ClaimCheck:
     """Ends of the interval in which an effect counts as the published one; null = open."""
     published: str
     """What the source says, in its own numbers."""
+    rising: bool | None = None
+    """Of a crossing, and given there: whether units hold above it (true) or below it (false)."""
     within: tuple[float | None, float | None] = (None, None)
     """Ends of what the effect can be at all, e.g. 0 to 1 for a mean of shares: an interval ends there."""
     value: float | None = None
@@ -70,6 +72,11 @@ class ClaimCheck:
             raise BadInput(f"equivalence: {self.name}: got no end at all, so that everything would be equivalent.")
         if low is not None and high is not None and low > high:
             raise BadInput(f"equivalence: {self.name}: got {low} to {high}, must rise.")
+        if (self.rising is None) == (self.estimate == "crossing"):
+            raise BadInput(
+                f"rising: {self.name}: got {self.rising}, estimate={self.estimate}; say true or false of a crossing, "
+                "and nothing of other estimates."
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +132,11 @@ class ClaimRecord:
     def __post_init__(self) -> None:
         if not self.checks:
             raise BadInput("checks: a claim needs at least one number that can be judged.")
+        if all(check.control for check in self.checks):
+            raise BadInput(
+                f"checks: got {len(self.checks)}, each with control: true; at least one must be what the claim says, "
+                "without control."
+            )
         for kind, names in (("arms", [a.name for a in self.arms]), ("checks", [c.name for c in self.checks])):
             for name in names:
                 if names.count(name) > 1:

@@ -83,6 +83,11 @@ class StudyResult:
     over: str | None = None
     """Why an adaptive sampler asked for no more; None for other samplers, and if it was not heard to the end."""
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether trials ran and none of them came to anything."""
+        return 0 < self.ran == self.outcomes.get("failed", 0)
+
 
 def plan_study(
     spec: StudySpec, slots: int, *, only_censored: bool = False, trials: Sequence[PlannedTrial] | None = None

@@ -6,6 +6,7 @@ import pytest
 
 from grokstudy.claims.library import load, names, planned
 from grokstudy.claims.problems import PROBLEMS
+from grokstudy.claims.results import check_current, committed_root, here
 from grokstudy.spec.claim import MAIN
 from grokstudy.spec.compose import compose_study
 from grokstudy.spec.errors import BadInput
@@ -38,6 +39,16 @@ def test_every_claim_about_training_has_a_control(name: str) -> None:
     """What is said of networks that were never trained, or of a formula, is a control itself."""
     claim = load(name)
     assert any(check.control for check in claim.record.checks) or claim.composed()[MAIN].budget == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_rows_are_of_the_study_that_the_claim_describes_today(name: str) -> None:
+    """A preset that changed makes them rows of another study: run the claim again, then `grokstudy claim keep`."""
+    claim, root = load(name), committed_root()
+    folders = here(claim, str(root))
+    if folders is None:
+        pytest.skip("not run yet")
+    check_current(claim, claim.composed(), folders)
 
 
 def test_a_word_of_the_command_line_takes_the_place_of_an_arms_own() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from .conftest import Cli
+from .test_pack_failures import MISSING_ROWS
 
 CLAIM = """
 # @package _global_
@@ -139,9 +142,144 @@ def test_what_is_kept_is_small_and_judges_alike_and_makes_the_page(cli: Cli, con
     assert (tmp_path / "images/claims/tiny.png").stat().st_size > 10_000
 
 
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_rows_of_another_study_than_the_claim_describes_are_neither_judged_nor_kept(
+    cli: Cli, config: Path, tmp_path: Path
+) -> None:
+    """The claim's file changes after it was run: its rows say nothing about what it describes now."""
+    own = ["--config-dir", str(config)]
+    cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", "budget=20", "seed=0", *own)
+    results = tmp_path / "results"
+    kept = cli.run("claim", "keep", "tiny", "--results", str(results), *own)
+    assert "2 trials" in kept.stdout
+    (results / "tiny/study.yaml").rename(results / "study.yaml")
+    without = ["--storage", str(tmp_path / "nothing"), "--results", str(results), *own]
+    assert "study.yaml" in cli.run("claim", "show", "tiny", *without, code=2).stderr
+    (results / "study.yaml").rename(results / "tiny/study.yaml")
+    cli.run("claim", "show", "tiny", *without)
+    changed = CLAIM.replace("axes:", "regularization: {weight_decay: 0.5}\naxes:")
+    (config / "study/claims/tiny.yaml").write_text(changed)
+    before = files(results)
+    for words in (["show", "tiny"], ["show", "tiny", *without[:4]], ["keep", "tiny", "--results", str(results)]):
+        said = cli.run("claim", *words, *own, code=2).stderr
+        assert "regularization.weight_decay" in said
+        assert "grokstudy claim run tiny" in said
+    assert files(results) == before
+
+
+def test_what_is_kept_is_replaced_as_a_whole_and_never_by_less(cli: Cli, config: Path, tmp_path: Path) -> None:
+    own, results = ["--config-dir", str(config)], tmp_path / "results"
+    run = ["claim", "run", "tiny", "cluster=none", "tracking=none", "budget=20", *own]
+    keep = ["claim", "keep", "tiny", "--results", str(results), *own]
+    cli.run(*run)
+    assert "tiny: 6 trials" in cli.run(*keep).stdout
+    before = files(results)
+
+    damaged = next((cli.root / "tiny-random_labels/curves").iterdir())
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-100])
+    assert damaged.name in cli.run(*keep, code=2).stderr
+    assert files(results) == before  # the other arm, which is whole, is not replaced alone
+    assert not list(results.glob(".*"))
+    damaged.write_bytes(whole)
+
+    shutil.rmtree(cli.root)
+    cli.run(*run, "seed=0")
+    said = cli.run(*keep, code=2).stderr
+    assert "trials=1, budget=20" in said
+    assert "trials=3, budget=20" in said
+    assert files(results) == before
+    assert "tiny: 2 trials" in cli.run(*keep, "--fewer").stdout
+    assert files(results).keys().isdisjoint(path for path in before if path.suffix == ".parquet")
+
+    shutil.rmtree(cli.root)
+    cli.run(*run, "budget=10")
+    assert "trials=3, budget=10" in cli.run(*keep, code=2).stderr  # more trials, but shorter ones
+
+
+def test_no_rule_is_read_where_its_column_was_not_kept(cli: Cli, config: Path, tmp_path: Path) -> None:
+    """NULL satisfies no rule: every trial would read as one that never generalised."""
+    own, results = ["--config-dir", str(config)], tmp_path / "results"
+    cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", "budget=20", "seed=0", *own)
+    cli.run("claim", "keep", "tiny", "--results", str(results), *own)
+    cli.run("claim", "show", "tiny", "--rule", "test_loss<1e-6", *own)
+    shutil.rmtree(cli.root)
+    kept = ["claim", "show", "tiny", "--results", str(results), *own]
+    cli.run(*kept, "--rule", "test_acc>.5")
+    said = cli.run(*kept, "--rule", "test_loss<1e-6", code=2).stderr
+    assert "no `test_loss`" in said
+    assert "grokstudy claim run tiny" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["--tau", "95"], "tau"),
+        (["--ratio", "0"], "ratio"),
+        (["--budget", "-5"], "budget"),
+        (["--rule", "loss<1"], "rule"),
+        (["--max-hours", "0"], "--max-hours"),
+        (["--max-hours", "-1"], "--max-hours"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_is_trained(
+    cli: Cli, config: Path, words: list[str], key: str
+) -> None:
+    own = ["--config-dir", str(config), "cluster=none", "tracking=none", "budget=20"]
+    assert f"{key}: " in cli.run("claim", "run", "tiny", *words, *own, code=2).stderr
+    assert not list(cli.root.rglob("*.parquet"))
+
+
+def test_hours_that_are_over_end_the_arms_and_say_what_is_not_judged(cli: Cli, config: Path) -> None:
+    """They are over while libraries are loaded, which takes longer than 4 ms."""
+    own = ["--config-dir", str(config), "cluster=none", "tracking=none", "budget=200000"]
+    said = cli.run("claim", "run", "tiny", "--max-hours", "1e-6", *own).stderr
+    assert "not judged" in said
+    assert "max-hours" not in said
+    assert not (cli.root / "tiny-random_labels").exists()
+
+
+def test_an_interrupt_is_no_time_limit(cli: Cli, config: Path) -> None:
+    own = ["--config-dir", str(config), "cluster=none", "tracking=none", "budget=2000000"]
+    process = cli.start("claim", "run", "tiny", "--max-hours", "1", *own)
+    until = time.monotonic() + 60
+    while not (cli.root / "tiny/checkpoints").is_dir():
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()  # the next arm would train for an hour
+    assert process.returncode == 130, said
+    assert not (cli.root / "tiny-random_labels").exists()
+
+
+def test_an_arm_whose_every_trial_failed_is_no_success(cli: Cli, config: Path, tmp_path: Path) -> None:
+    """Its task is a plug-in by entry point, as an installed package brings it, which cannot make its rows."""
+    site = tmp_path / "site"
+    (site / "broken-0.dist-info").mkdir(parents=True)
+    (site / "broken-0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0\n")
+    (site / "broken-0.dist-info/entry_points.txt").write_text("[grokstudy.tasks]\nbroken = broken_rows:Broken\n")
+    (site / "broken_rows.py").write_text(MISSING_ROWS)
+    cli.env = {**cli.env, "PYTHONPATH": str(site)}
+    (config / "study/claims/tiny.yaml").write_text(CLAIM.replace("task.op=random, ", ""))  # Broken has no op
+    words = ["task=broken", "seed=1", "cluster=none", "tracking=none", "budget=20", "--config-dir", str(config)]
+    said = cli.run("claim", "run", "tiny", *words, code=1).stderr
+    assert "tiny: every trial that ran failed" in said
+    assert not (cli.root / "tiny-random_labels").exists()
+
+
 def test_what_cannot_be_judged_is_said(cli: Cli, config: Path) -> None:
     own = ["--config-dir", str(config)]
     assert "parity" in cli.run("claim", "show", "parityy", code=2).stderr
+    nowhere = str(config / "nope")
+    for words in (["list"], ["show", "parity"], ["run", "parity"], ["keep", "parity"], ["report"]):
+        assert f"no folder '{nowhere}'" in cli.run("claim", *words, "--config-dir", nowhere, code=2).stderr
     cli.run("claim", "run", "tiny", "cluster=none", "tracking=none", "seed=0", "budget=50", *own)
     kept = sorted(cli.root.rglob("*.parquet"))
     assert "replace them" in cli.run("claim", "keep", "tiny", "--results", str(cli.root), *own, code=2).stderr

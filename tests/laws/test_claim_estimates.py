@@ -80,7 +80,9 @@ def test_a_trial_that_never_generalised_has_the_last_rank() -> None:
     both_last = estimated(rows(seed=0, x=x, value=[None, None, 20.0, 10.0]), "spearman").effect
     assert both_last == pytest.approx(-4.5 / np.sqrt(5 * 4.5))  # ranks 3.5 3.5 2 1: Pearson's formula of the ranks
     nothing_seen = estimated(rows(seed=0, x=x, value=[None] * 4), "spearman")
-    assert nothing_seen.effect is None
+    assert (nothing_seen.effect, nothing_seen.units) == (None, 1)
+    too_few = estimated(rows(seed=0, x=[1.0, 2.0], value=[1.0, 2.0]), "spearman")
+    assert (too_few.effect, too_few.units) == (None, 1)
 
 
 def test_a_crossing_lies_where_half_of_the_units_hold() -> None:
@@ -95,8 +97,30 @@ def test_a_crossing_lies_where_half_of_the_units_hold() -> None:
 
 
 def test_units_that_part_without_overlap_bound_the_crossing_by_their_gap() -> None:
-    found = estimated(rows(x=[0.1, 0.2, 0.5, 0.9], value=[False, False, True, True]), "crossing")
+    x, value = [0.1, 0.2, 0.5, 0.9], [False, False, True, True]
+    found = estimated(rows(x=np.repeat(x, 3), value=np.repeat(value, 3)), "crossing")
     assert (found.low, found.effect, found.high) == pytest.approx((0.2, 0.35, 0.5))
+    once = estimated(rows(x=x, value=value), "crossing")
+    assert (once.low, once.effect, once.high) == (None, pytest.approx(0.35), None)  # one unit at either end
+
+
+def test_units_that_are_mixed_at_one_place_only_cross_between_its_neighbours() -> None:
+    """No logistic curve has a width there: half, a third and two thirds all give the same bracket."""
+    x = np.repeat([0.2, 0.4, 0.6], 6)
+    for of_six in (2, 3, 4):
+        found = estimated(
+            rows(x=x, value=[False] * 6 + [True] * of_six + [False] * (6 - of_six) + [True] * 6), "crossing"
+        )
+        assert (found.low, found.effect, found.high) == pytest.approx((0.2, 0.4, 0.6))
+
+
+def test_a_crossing_in_the_other_direction_is_none() -> None:
+    """Apart, and mixed everywhere."""
+    apart = rows(x=np.repeat([0.2, 0.4], 3), value=np.repeat([True, False], 3))
+    mixed = rows(x=np.repeat([0.0, 0.5, 1.0], 8), value=[True] * 7 + [False] + [True, False] * 4 + [False] * 7 + [True])
+    for falling, at in ((apart, 0.3), (mixed, 0.5)):
+        assert estimated(falling, "crossing", rising=True).effect is None
+        assert estimated(falling, "crossing", rising=False).effect == pytest.approx(at)
 
 
 def test_a_time_that_was_not_seen_is_later_than_all_others_for_a_median_and_makes_a_mean_unknown() -> None:

@@ -29,7 +29,10 @@ def committed_account(name: str) -> Account | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SECONDS)
 def test_a_claim_of_seconds_comes_out_as_committed(name: str, tmp_path: Path) -> None:
-    """With three seeds an interval may reach over an edge, but must not lie on the other side of one."""
+    """With three seeds an interval may reach over an edge, but must not lie on the other side of one.
+
+    What has an effect in the committed rows has one here: no effect is undecided, which no other verdict contradicts.
+    """
     words = [f"storage.root={tmp_path}", "cluster=none", "tracking=none", SEEDS]
     ran = subprocess.run(
         [sys.executable, "-m", "grokstudy.cli.entry", "claim", "run", name, *words, "--format", "json"],
@@ -38,11 +41,13 @@ def test_a_claim_of_seconds_comes_out_as_committed(name: str, tmp_path: Path) ->
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert ran.returncode == 0, ran.stderr
-    found = {check["name"]: check["verdict"] for check in json.loads(ran.stdout)["checks"]}
+    found = {check["name"]: check for check in json.loads(ran.stdout)["checks"]}
     before = committed_account(name)
     assert before is not None, f"{name}: run it and `grokstudy claim keep {name}`"
     for one in before.judged:
-        assert {one.verdict, found[one.check.name]} != {"reproduced", "not reproduced"}, one.check.name
+        fresh = found[one.check.name]
+        assert {one.verdict, fresh["verdict"]} != {"reproduced", "not reproduced"}, one.check.name
+        assert one.found.effect is None or fresh["effect"] is not None, one.check.name
 
 
 @pytest.mark.parametrize("name", NAMES)
