@@ -29,6 +29,8 @@ from grokstudy.store.views import connect
 
 X, Y = "regularization.weight_decay", "task.frac_train"
 LETTERS = "ABC"
+_OVER = 10
+"""Above all marks of the plane."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True, kw_only=True)
@@ -89,8 +91,11 @@ def _draw_plane(figure: Figure, data: PosteriorFigure, runs: list[Run]) -> None:
 
 
 def _letter(axes: Axes, letter: str, run: Run) -> None:
+    """A star at its place, the letter to the upper left: a trial of the plane may lie there too."""
+    axes.scatter(run.x, run.y, s=130, marker="*", c="black", edgecolors="white", linewidths=1, zorder=_OVER)
     outline = [effects.withStroke(linewidth=3, foreground="white")]
-    axes.annotate(letter, (run.x, run.y), size=15, weight="bold", ha="center", va="center", path_effects=outline)
+    at = axes.annotate(letter, (run.x, run.y), xytext=(-12, 12), textcoords="offset points", ha="center", va="center")
+    at.set(size=15, weight="bold", path_effects=outline, zorder=_OVER)
 
 
 def main() -> None:
