@@ -1,10 +1,10 @@
-"""A row of a trial as the store takes it, for tests that plant trials instead of training them."""
+"""A row of a trial as the store takes it, nothing seen yet: for tests that plant trials instead of training them."""
 
 from __future__ import annotations
 
 from grokstudy.spec.rows import TrialRow
 
-ROW = TrialRow(
+BARE = TrialRow(
     trial_id="a",
     study="study",
     pack_id="pack",

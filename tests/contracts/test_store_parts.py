@@ -19,48 +19,33 @@ import pyarrow.parquet as pq
 import pytest
 
 from grokstudy.spec.axes import Value
-from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, ProposalRow, TrialRow
+from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, MeasureRow, MeasureValue, ProposalRow
 from grokstudy.store import disk, parts
 from grokstudy.store.columns import explain
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.proposal_rows import proposal_rows
 from grokstudy.store.views import connect, read_trials
+from tests.planted_rows import BARE
 
-ROW = TrialRow(
-    trial_id="a",
-    study="study",
-    pack_id="pack",
+ROW = dataclasses.replace(
+    BARE,
     seed=1,
     seed_data=1,
     seed_init=1,
     seed_batch=1,
     seed_noise=1,
-    budget=1000,
-    steps_run=1000,
-    status="done",
-    stop_reason=None,
     t_mem=100,
     t_mem_lo=97,
     t_gen=900,
     t_gen_lo=880,
     retention="unknown",
-    t_lose=None,
-    diverged_step=None,
     test_acc_at_t_mem=0.1,
     train_loss=0.5,
     test_loss=0.5,
     train_acc=1.0,
     test_acc=1.0,
     sum_sq_weights=9.0,
-    lr_wd=0.1,
-    parent_trial=None,
-    parent_step=None,
-    numerics="cpu",
-    error=None,
-    seconds=1.0,
-    written_at="2026-01-01T00:00:00Z",
-    config={"optimizer.lr": 0.1},
 )
 DIVERGED = dataclasses.replace(
     ROW,

@@ -33,6 +33,7 @@ from grokstudy.tracking.study_run import StudyRun, close_study, open_study, upda
 from grokstudy.tracking.sync import SyncReport, sync_trials
 from grokstudy.tracking.thinning import kept
 from grokstudy.tracking.ui import ui_command, ui_environment
+from tests.planted_rows import BARE
 
 VARIED = ("regularization.weight_decay", "task.frac_train", "seed")
 FILES = {"report.md": b"# mine", "phase.html": b"<html/>", "phase.png": b"\x89PNG", "trials.csv": b"trial_id\n"}
@@ -66,7 +67,8 @@ def study(state: StudyState = "running", **changes: object) -> StudyProjection:
 
 
 def row(trial_id: str = "a" * 16, *, seed: int = 0, status: Status = "done", **changes: object) -> TrialRow:
-    plain = TrialRow(
+    plain = dataclasses.replace(
+        BARE,
         trial_id=trial_id,
         study="mine",
         pack_id="p0",
@@ -75,17 +77,12 @@ def row(trial_id: str = "a" * 16, *, seed: int = 0, status: Status = "done", **c
         seed_init=seed,
         seed_batch=seed,
         seed_noise=seed,
-        budget=1000,
-        steps_run=1000,
         status=status,
-        stop_reason=None,
         t_mem=40,
         t_mem_lo=39,
         t_gen=400,
         t_gen_lo=390,
         retention="kept",
-        t_lose=None,
-        diverged_step=None,
         test_acc_at_t_mem=0.1,
         train_loss=1e-6,
         test_loss=1e-4,
@@ -93,10 +90,7 @@ def row(trial_id: str = "a" * 16, *, seed: int = 0, status: Status = "done", **c
         test_acc=1.0,
         sum_sq_weights=20.0,
         lr_wd=3e-4,
-        parent_trial=None,
-        parent_step=None,
         numerics="cpu:1:float32:eager",
-        error=None,
         seconds=12.0,
         written_at="2026-01-02T03:04:05+00:00",
         config={"regularization.weight_decay": 0.3, "task.frac_train": 0.4, "task.name": "modular", "batch_size": None},

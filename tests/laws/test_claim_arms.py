@@ -13,7 +13,7 @@ from grokstudy.claims.judge import Thresholds, with_arms
 from grokstudy.spec.rows import CURVE_COLUMNS, CurveRows, Status
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect
-from tests.planted_rows import ROW
+from tests.planted_rows import BARE
 
 STEPS = np.arange(0, 1001, 20)
 
@@ -33,7 +33,7 @@ def plant(root: Path, study: str, trials: Sequence[Planted]) -> StudyFolder:
     folder.put_trials(
         [
             dataclasses.replace(
-                ROW,
+                BARE,
                 study=study,
                 trial_id=one.trial_id,
                 steps_run=one.steps_run,

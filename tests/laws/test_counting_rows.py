@@ -14,7 +14,7 @@ from grokstudy.spec.rows import CURVE_COLUMNS, CheckpointRow, CurveRows, Measure
 from grokstudy.store.compact import compact
 from grokstudy.store.folder import StudyFolder
 from grokstudy.store.views import connect, read_trials
-from tests.planted_rows import ROW
+from tests.planted_rows import BARE
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def random_rows(rng: random.Random, n: int) -> list[TrialRow]:
     """Rows of 20 trials with many ties in steps_run and status, distinct in written_at."""
     return [
         dataclasses.replace(
-            ROW,
+            BARE,
             trial_id=f"trial-{rng.randrange(20)}",
             steps_run=rng.choice([0, 500, 1000]),
             status=rng.choice(["done", "ended_early", "diverged", "failed", "stopped"]),
@@ -91,7 +91,7 @@ def test_the_outcome_column_is_the_outcome_rule(folder: StudyFolder) -> None:
 def test_a_shared_trial_counts_in_each_study_and_its_curve_once(tmp_path: Path) -> None:
     one, two = (StudyFolder.open(str(tmp_path), name) for name in ("one", "two"))
     for folder in (one, two):
-        folder.put_trials([dataclasses.replace(ROW, study=folder.name, budget=len(folder.name))])
+        folder.put_trials([dataclasses.replace(BARE, study=folder.name, budget=len(folder.name))])
         folder.put_curves([curve([0, 1], [2.0, 1.0])])
     with connect([one, two]) as connection:
         assert connection.execute("SELECT study FROM trials ORDER BY 1").fetchall() == [("one",), ("two",)]
