@@ -83,7 +83,7 @@ def _lines(asked: ClaimFigure | None, rows: pd.DataFrame | None) -> str:
         return ""
     if asked.lines:
         return "curves: single seeds"
-    return "line: median of the dots" if any(len(_medians(own)) for own in by_series(rows).values()) else ""
+    return "line: median of the dots" if any(len(_medians(asked, own)) for own in by_series(rows).values()) else ""
 
 
 def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
@@ -96,7 +96,7 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
             axes.plot(x, y, color=colour, linewidth=1.5, label=name or None)
             continue
         axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.75, markeredgewidth=0, label=name or None)
-        middle = _medians(own)
+        middle = _medians(asked, own)
         axes.plot(middle.index, middle.to_numpy(), color=colour, linewidth=1.2, alpha=0.8)
     labels = dict.fromkeys(point.label for point in asked.points)
     for label in labels:
@@ -105,7 +105,8 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
     if asked.log_x:
         axes.set_xscale("symlog" if (rows["x"].astype(float) <= 0).any() else "log")
     values = sorted(set(rows["x"].astype(float)))
-    if not asked.lines and len(values) <= _FEW:  # an axis of the study: its values say more than powers of ten
+    of_axis = asked.x == "seed" or any(own["x"].duplicated().any() for own in series.values())
+    if of_axis and not asked.lines and len(values) <= _FEW:  # its values say more than powers of ten
         axes.set_xticks(values, [number(value) for value in values])
         axes.set_xticks([], minor=True)
     if asked.log_y:
@@ -117,8 +118,10 @@ def _draw_rows(axes: Axes, asked: ClaimFigure, rows: pd.DataFrame) -> None:
         _legend(axes)
 
 
-def _medians(rows: pd.DataFrame) -> pd.Series:
-    """The median y of each x, if x is an axis that several rows share; else nothing."""
+def _medians(asked: ClaimFigure, rows: pd.DataFrame) -> pd.Series:
+    """The median y of each x, if x is an axis that several rows share; else nothing. Seeds have no order to join."""
+    if asked.x == "seed":
+        return pd.Series(dtype=float)
     x, y = (rows[column].to_numpy(dtype=float) for column in ("x", "y"))
     middle = pd.Series(y).groupby(x).median().dropna()
     return middle if 1 < len(middle) <= min(_MOST_JOINED, len(rows) - 1) else middle.iloc[:0]
