@@ -100,9 +100,10 @@ PARTNERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "norm_kind": {"norm_site": "pre"},
         "norm_affine": {"norm_site": "pre"},
         "attn_only": {"d_mlp": 512},
+        "mlp_in_std": {"d_mlp": 12},
     },
 }
-"""Settings that nothing reads, and that are refused, unless others have these values."""
+"""Settings that nothing reads, or that say the same as before, unless others have these values."""
 
 
 def every_variant(name: str) -> Iterator[tuple[str, Model]]:
