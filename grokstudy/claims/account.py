@@ -12,7 +12,6 @@ import pandas as pd
 from grokstudy.claims.judge import Judged, Thresholds, Verdict, judged_by, overall, rows_of, with_arms
 from grokstudy.claims.library import Claim
 from grokstudy.phase.columns import quoted
-from grokstudy.phase.query import check_thresholds
 from grokstudy.phase.rule import parse_rule
 from grokstudy.spec.errors import BadInput
 from grokstudy.store.folder import StudyFolder
@@ -46,22 +45,14 @@ def thresholds_of(
     budget: int | None = None,
     rule: str | None = None,
 ) -> Thresholds:
-    """Those of the claim, but for what is given.
-
-    Raises:
-        BadInput: one of them is outside its range, or the rule cannot be read.
-    """
+    """Those of the claim, but for what is given; raises BadInput as they do."""
     record = claim.record
-    found = Thresholds(
+    return Thresholds(
         tau=record.tau if tau is None else tau,
         ratio=record.ratio if ratio is None else ratio,
         budget=budget,
         rule=rule,
     )
-    check_thresholds(found.tau, found.ratio, found.budget)
-    if rule is not None:
-        parse_rule(rule)
-    return found
 
 
 def account(claim: Claim, folders: Mapping[str, StudyFolder], thresholds: Thresholds) -> Account:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from grokstudy.claims.estimates import Effect, estimated
 from grokstudy.phase import times
 from grokstudy.phase.columns import columns_of
-from grokstudy.phase.query import FACTS, trial_table
+from grokstudy.phase.query import FACTS, check_thresholds, trial_table
 from grokstudy.phase.rule import parse_rule
 from grokstudy.spec.claim import MAIN, ClaimCheck, ClaimRecord
 from grokstudy.spec.errors import BadInput
@@ -36,6 +36,12 @@ class Thresholds:
     ratio: float
     budget: int | None = None
     rule: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises BadInput if one is outside its range, or the rule cannot be read."""
+        check_thresholds(self.tau, self.ratio, self.budget)
+        if self.rule is not None:
+            parse_rule(self.rule)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import yaml
 from grokstudy.spec import bounded_yaml
 from grokstudy.spec.axes import Point
 from grokstudy.spec.claim import MAIN, ClaimRecord
-from grokstudy.spec.compose import compose_study, yaml_names
+from grokstudy.spec.compose import check_folder, compose_study, yaml_names
 from grokstudy.spec.decode import decode
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.spec.study import StudySpec
@@ -69,8 +69,7 @@ def names(config_dir: Path | None = None) -> list[str]:
     Raises:
         BadInput: there is no such folder of the user's own.
     """
-    if config_dir is not None and not config_dir.is_dir():
-        raise BadInput(f"--config-dir: no folder '{config_dir}'.")
+    check_folder("--config-dir", config_dir)
     return sorted(set(yaml_names(f"study/{GROUP}", config_dir)))
 
 

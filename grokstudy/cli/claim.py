@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grokstudy.cli.claim_show import describe, document, show_account
-from grokstudy.cli.live import Mode, Progress, at, shown
+from grokstudy.cli.live import Mode, Progress, shown
 from grokstudy.cli.read import Budget, Rule, Storage
-from grokstudy.cli.run import GOES_ON, INTERRUPTED, NOTHING_RAN, ConfigDir, polite
+from grokstudy.cli.run import GOES_ON, INTERRUPTED, NOTHING_RAN, ConfigDir, errors_query, polite
 from grokstudy.cli.show import Format, check_document, check_picture, err, out, print_entries, print_json
 from grokstudy.spec.errors import BadInput, unknown
 from grokstudy.study.board import Board
@@ -232,9 +232,7 @@ def _train(spec: StudySpec, hours: float | None, until: float | None, form: Form
         err.print(f"{spec.name}: stopped. {GOES_ON}", markup=False)
         raise typer.Exit(INTERRUPTED)
     if result.all_failed:
-        why = "SELECT error, count(*) AS trials FROM trials WHERE status = 'failed' GROUP BY 1"
-        asked = f'grokstudy query {spec.name} "{why}"{at(result.folder.storage.uri)}'
-        err.print(f"{spec.name}: every trial that ran failed; {asked} says why.", markup=False)
+        err.print(f"{spec.name}: every trial that ran failed; {errors_query(result)} says why.", markup=False)
         raise typer.Exit(NOTHING_RAN)
 
 

@@ -125,14 +125,13 @@ def composed(
 ) -> StudySpec:
     """The study that the words describe. Without any, the defaults would train for minutes what nobody asked for."""
     from grokstudy.spec import plugins
-    from grokstudy.spec.compose import compose_study
+    from grokstudy.spec.compose import check_folder, compose_study
 
     if not words:
         raise BadInput("words: none given. Say what to train, e.g. preset=quad23; `grokstudy list presets` names them.")
     for path in plugin or []:
         plugins.add_file(path)
-    if config_dir is not None and not config_dir.is_dir():
-        raise BadInput(f"--config-dir: no folder '{config_dir}'.")
+    check_folder("--config-dir", config_dir)
     extra = [] if steps is None else [f"budget={steps}"]
     return compose_study([*(words or []), *extra], name=name, config_dir=config_dir)
 
@@ -206,6 +205,12 @@ def _summary(spec: StudySpec, result: StudyResult, elapsed: str) -> str:
     return f"{spec.name}: ran {result.ran} of {result.planned} trials in {elapsed}{counts}."
 
 
+def errors_query(result: StudyResult) -> str:
+    """The command that says why trials of a study failed."""
+    why = "SELECT error, count(*) AS trials FROM trials WHERE status = 'failed' GROUP BY 1"
+    return f'grokstudy query {result.folder.name} "{why}"{at(result.folder.storage.uri)}'
+
+
 def _next_steps(spec: StudySpec, result: StudyResult) -> None:
     """Where the results are, and the commands that ask them."""
     root, name = result.folder.storage.uri, spec.name
@@ -227,7 +232,6 @@ def _next_steps(spec: StudySpec, result: StudyResult) -> None:
         uri = f" --uri {spec.tracking.uri}" if spec.tracking.uri else ""
         lines.append(("browse", f"grokstudy mlflow{there}{uri}"))
     if result.outcomes.get("failed"):
-        why = "SELECT error, count(*) AS trials FROM trials WHERE status = 'failed' GROUP BY 1"
-        lines.insert(0, ("errors", f'grokstudy query {name} "{why}"{there}'))
+        lines.insert(0, ("errors", errors_query(result)))
     for label, text in lines:
         out.print(f"  {label:8} {text}", markup=False)

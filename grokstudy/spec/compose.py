@@ -51,6 +51,12 @@ SETTINGS = (
 """Top-level keys of a config that are not groups with options."""
 
 
+def check_folder(key: str, config_dir: Path | None) -> None:
+    """Raises BadInput if the user's own folder, given under this key, is none; Hydra would read nothing there."""
+    if config_dir is not None and not config_dir.is_dir():
+        raise BadInput(f"{key}: no folder '{config_dir}'.")
+
+
 def compose_study(words: Sequence[str], *, name: str | None = None, config_dir: Path | None = None) -> StudySpec:
     """The study that override words describe.
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import torch
 
-from grokstudy.spec.compose import compose_study
+from grokstudy.spec.compose import check_folder, compose_study
 from grokstudy.spec.errors import BadInput
 from grokstudy.spec.study import StudySpec
 from grokstudy.store.storage import Storage
@@ -43,8 +43,7 @@ def composed(
         BadInput: any key, value or name that cannot be used.
     """
     folder = None if config_dir is None else Path(config_dir)
-    if folder is not None and not folder.is_dir():
-        raise BadInput(f"config_dir: no folder '{config_dir}'.")
+    check_folder("config_dir", folder)
     named = {
         **settings,
         **({} if steps is None else {"budget": steps}),
